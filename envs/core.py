@@ -1,0 +1,374 @@
+"""``ToolEnv``: the environment contract, once, for every family.
+
+A family says which tasks there are, which tools an episode has, which facts its verifier checks and how a
+scripted expert solves a task. Everything else (grammar, budgets, rewards as differences of a potential,
+snapshots, rendering, faults) is here and the same for all.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import gymnasium as gym
+import numpy as np
+
+from thinkact.envs.spaces import TextSpace, ToolCallSpace
+from thinkact.envs.types import SPLITS, Action, Check, Conversation, EnvironmentFault, Split, StepReward, Task
+from thinkact.tools import Tool, ToolContext, ToolResult, clip, parse_action, tool_schema
+from thinkact.tools.base import bind
+
+HiddenT = TypeVar("HiddenT")
+#: What a family's scripted expert is: it yields action text (or an ``Action`` with a thought) and is sent
+#: the observation that came of it. It sees no more than a policy does, plus the hidden part.
+Solution = Generator["str | Action", str, None]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A point of an episode from which :meth:`ToolEnv.restore` continues, any number of times."""
+
+    task_id: str
+    turn: int
+    potential: float
+    invalid_in_a_row: int
+    done: bool
+    checks: tuple[Check, ...]
+    tools: dict[str, Any]
+    family: Any
+    transcript: tuple[tuple[str, str], ...]
+    rng: dict[str, Any]
+
+
+@dataclass
+class _Episode:
+    turn: int = 0
+    potential: float = 0.0
+    invalid_in_a_row: int = 0
+    done: bool = False
+    checks: tuple[Check, ...] = ()
+    transcript: list[tuple[str, str]] = field(default_factory=list)
+
+
+class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
+    """A Gymnasium environment whose actions are tool calls and whose rewards are verified.
+
+    Args:
+        split: Which tasks ``reset`` draws from. Splits never share a task.
+        reward: ``"step"`` pays every turn the change of the potential; ``"outcome"`` pays the same total
+            on the last turn.
+        render_mode: ``"ansi"`` (the transcript) or None.
+
+    Raises:
+        ValueError: On an unknown split, reward mode or render mode.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}  # type: ignore[misc]
+    #: Family name and version; both go into every episode's record.
+    family: ClassVar[str]
+    version: ClassVar[str] = "0"
+
+    def __init__(
+        self,
+        *,
+        split: Split = "train",
+        reward: Literal["step", "outcome"] = "step",
+        render_mode: str | None = None,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}.")
+        if reward not in ("step", "outcome"):
+            raise ValueError(f"reward must be 'step' or 'outcome', not {reward!r}.")
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"render_mode must be 'ansi' or None, not {render_mode!r}.")
+        self.split: Split = split
+        self.reward_mode = reward
+        self.render_mode = render_mode
+        self._tools: dict[str, Tool] = {tool.name: tool for tool in self._make_tools()}
+        self.tool_schemas = [tool_schema(tool) for tool in self._tools.values()]
+        self.action_space = ToolCallSpace(self.tool_schemas)
+        self.observation_space = TextSpace(100_000)
+        self._task: Task | None = None
+        self._hidden: HiddenT | None = None
+        self._episode = _Episode(done=True)
+
+    # What a family provides.
+
+    def _make_tools(self) -> Sequence[Tool]:
+        """Build the tools, once per environment object; they are reset by :meth:`_begin`."""
+        raise NotImplementedError
+
+    def _draw_task_id(self, rng: np.random.Generator) -> str:
+        """Draw a task id of ``self.split`` under the environment's difficulty knobs."""
+        raise NotImplementedError
+
+    def _build_task(self, task_id: str) -> tuple[Task, HiddenT]:
+        """Build a task from its id alone. Raises ``KeyError`` when there is no such task."""
+        raise NotImplementedError
+
+    def _begin(self, task: Task, hidden: HiddenT) -> None:
+        """Bring tools and family state to the start of an episode."""
+        raise NotImplementedError
+
+    def _checks(self, task: Task, hidden: HiddenT) -> Sequence[Check]:
+        """Look at the state (never at action text) and say which facts hold. Weights sum to 1."""
+        raise NotImplementedError
+
+    def _success(self, checks: Sequence[Check]) -> bool:
+        """Tell whether the task is solved; by default when every check passed."""
+        return bool(checks) and all(check.passed for check in checks)
+
+    def _solution(self, task: Task, hidden: HiddenT) -> Solution:
+        """Solve the task: the scripted expert as a generator of actions."""
+        raise NotImplementedError
+
+    def _family_state(self) -> Any:
+        """Return family state that is not in the tools; copied deeply into snapshots."""
+        return None
+
+    def _set_family_state(self, state: Any) -> None:
+        """Put back what :meth:`_family_state` returned."""
+
+    # Gymnasium.
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Start an episode.
+
+        Args:
+            seed: Picks the task (same seed, same episode) unless ``options`` names one.
+            options: ``{"task_id": …}`` picks the task; nothing else is accepted.
+
+        Returns:
+            The task prompt and ``info`` with ``task_id``, ``tools`` (JSON schemas), ``score``, ``success``.
+
+        Raises:
+            ValueError: On an unknown option or task id.
+            EnvironmentFault: When our infrastructure failed.
+        """
+        super().reset(seed=seed)
+        options = dict(options or {})
+        task_id = options.pop("task_id", None)
+        if options:
+            raise ValueError(f"Unknown reset option {sorted(options)[0]!r}; 'task_id' is the only one.")
+        if task_id is None:
+            task_id = self._draw_task_id(self.np_random)
+        self._start(str(task_id))
+        info = {"task_id": self.task.id, "tools": self.tool_schemas, "score": 0.0, "success": False}
+        return self.task.prompt, info
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Run one turn: parse the calls, run the tools, verify the state, pay the difference.
+
+        Args:
+            action: Action text; see :mod:`thinkact.tools.parse` for the grammar.
+
+        Returns:
+            Observation, reward, terminated, truncated and ``info`` with ``checks`` (what changed and why),
+            ``score``, ``success``, ``invalid_action``, ``calls`` and ``results``.
+
+        Raises:
+            RuntimeError: When called before ``reset`` or after the episode's end.
+            EnvironmentFault: When our infrastructure failed; the episode is lost, not scored.
+        """
+        episode, task = self._episode, self.task
+        if episode.done:
+            raise RuntimeError("The episode has ended; call reset() before step().")
+        calls = parse_action(action)
+        episode.turn += 1
+        try:
+            results, terminated = self._run(calls)
+            checks = tuple(self._checks(task, self._hidden_part))
+        except Exception as error:
+            episode.done = True
+            raise EnvironmentFault(f"{task.family} {task.id}, turn {episode.turn}: {error}") from error
+        # A crash of the agent's own program is ordinary work; a call that could not be run is a mistake.
+        invalid = any(result.error_kind not in (None, "tool_error", "timeout") for result in results)
+        episode.invalid_in_a_row = episode.invalid_in_a_row + 1 if invalid else 0
+        truncated = not terminated and (
+            episode.turn >= task.limits.max_turns or episode.invalid_in_a_row >= task.limits.max_invalid
+        )
+        step_reward = self._pay(checks, invalid, last=terminated or truncated)
+        changed = [check for check in checks if check not in episode.checks]
+        episode.checks = checks
+        episode.done = terminated or truncated
+        observation = clip("\n".join(result.content for result in results), task.limits.max_chars)
+        calls_text = "\n".join(call.model_dump_json(exclude_none=True) for call in calls)
+        episode.transcript.append((calls_text, observation))
+        info = {
+            "task_id": task.id,
+            "checks": [check.model_dump() for check in changed],
+            "score": self._potential(checks),
+            "success": self._success(checks),
+            "invalid_action": invalid,
+            "calls": [call.model_dump() for call in calls],
+            "results": [result.model_dump() for result in results],
+        }
+        return observation, step_reward.value, terminated, truncated, info
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """Return the transcript of the episode so far (``render_mode="ansi"``)."""
+        if self.render_mode is None:
+            return None
+        lines = [f"task {self.task.id}", self.task.prompt]
+        for turn, (calls, observation) in enumerate(self._episode.transcript, 1):
+            lines += [f"[{turn}] > {calls}", observation]
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """Free the tools. Idempotent."""
+        for tool in self._tools.values():
+            tool.close()
+
+    # thinkact's own.
+
+    @property
+    def task(self) -> Task:
+        """The current task. Raises ``RuntimeError`` before the first ``reset``."""
+        if self._task is None:
+            raise RuntimeError("No task yet; call reset() first.")
+        return self._task
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """The tools by name."""
+        return self._tools
+
+    def sample_tasks(self, n: int, seed: int) -> list[str]:
+        """Draw ``n`` distinct task ids of the split, reproducibly; fewer when the family has fewer."""
+        rng = np.random.default_rng(seed)
+        chosen: dict[str, None] = {}
+        misses = 0
+        while len(chosen) < n and misses < 50 + 20 * n:
+            before = len(chosen)
+            chosen[self._draw_task_id(rng)] = None
+            misses += len(chosen) == before
+        return list(chosen)
+
+    def expert(self) -> ScriptedExpert:
+        """Return a policy that solves the current episode, from its start."""
+        return ScriptedExpert(self._solution(self.task, self._hidden_part))
+
+    def snapshot(self) -> Snapshot:
+        """Return this point of the episode. Raises ``RuntimeError`` before the first ``reset``."""
+        episode = self._episode
+        return Snapshot(
+            task_id=self.task.id,
+            turn=episode.turn,
+            potential=episode.potential,
+            invalid_in_a_row=episode.invalid_in_a_row,
+            done=episode.done,
+            checks=episode.checks,
+            tools={name: tool.snapshot() for name, tool in self._tools.items()},
+            family=copy.deepcopy(self._family_state()),
+            transcript=tuple(episode.transcript),
+            rng=copy.deepcopy(self.np_random.bit_generator.state),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue from a snapshot taken here or in another environment of the same kind.
+
+        Raises:
+            EnvironmentFault: When a tool could not be brought back to exactly that state.
+        """
+        self._start(snapshot.task_id)
+        try:
+            for name, state in snapshot.tools.items():
+                self._tools[name].restore(state)
+        except Exception as error:
+            self._episode.done = True
+            raise EnvironmentFault(f"restore of {snapshot.task_id}: {error}") from error
+        self._set_family_state(copy.deepcopy(snapshot.family))
+        self.np_random.bit_generator.state = copy.deepcopy(snapshot.rng)
+        self._episode = _Episode(
+            turn=snapshot.turn,
+            potential=snapshot.potential,
+            invalid_in_a_row=snapshot.invalid_in_a_row,
+            done=snapshot.done,
+            checks=snapshot.checks,
+            transcript=list(snapshot.transcript),
+        )
+
+    # Inside.
+
+    @property
+    def _hidden_part(self) -> HiddenT:
+        assert self._hidden is not None
+        return self._hidden
+
+    def _start(self, task_id: str) -> None:
+        try:
+            self._task, self._hidden = self._build_task(task_id)
+        except KeyError as error:
+            raise ValueError(
+                f"{self.family} has no task {task_id!r}; sample_tasks(n, seed) lists ids that exist."
+            ) from error
+        try:
+            self._begin(self._task, self._hidden)
+        except Exception as error:
+            raise EnvironmentFault(f"{self.family} {task_id}, reset: {error}") from error
+        self._episode = _Episode()
+
+    def _run(self, calls: Sequence[Any]) -> tuple[list[ToolResult], bool]:
+        results: list[ToolResult] = []
+        for call in calls:
+            bound = bind(call, self._tools)
+            if bound.tool is None or bound.args is None:
+                assert bound.error is not None
+                results.append(bound.error)
+                continue
+            context = ToolContext(call.id, self._episode.turn, self.task.limits.max_chars)
+            result = bound.tool.run(bound.args, context)
+            results.append(result)
+            if bound.tool.terminal and result.error_kind is None:
+                return results, True
+        return results, False
+
+    def _pay(self, checks: tuple[Check, ...], invalid: bool, *, last: bool) -> StepReward:
+        episode = self._episode
+        potential = self._potential(checks)
+        if self.reward_mode == "outcome":
+            value = potential if last else 0.0
+        else:
+            value = potential - episode.potential
+        episode.potential = potential
+        return StepReward(value=value, checks=checks, invalid=invalid)
+
+    @staticmethod
+    def _potential(checks: Sequence[Check]) -> float:
+        return min(1.0, float(sum(check.weight for check in checks if check.passed)))
+
+
+class ScriptedExpert:
+    """Plays one solution generator; a :class:`~thinkact.envs.types.Policy` for a single episode."""
+
+    name = "expert"
+
+    def __init__(self, solution: Solution) -> None:
+        self._solution = solution
+        self._started = False
+
+    def act(self, conversations: Sequence[Conversation]) -> list[Action]:
+        """Return the next expert action of the one episode this expert was made for.
+
+        Raises:
+            ValueError: When given more than one conversation.
+            EnvironmentFault: When the script ran out before the episode ended.
+        """
+        if len(conversations) != 1:
+            raise ValueError("A scripted expert plays one episode; use ExpertPolicy for many.")
+        try:
+            if self._started:
+                action = self._solution.send(conversations[0].messages[-1].content)
+            else:
+                action = next(self._solution)
+                self._started = True
+        except StopIteration as end:
+            raise EnvironmentFault("the scripted expert ended before the episode did") from end
+        return [Action(text=action) if isinstance(action, str) else action]
+
+    def release(self, conversation_id: str) -> None:
+        """Nothing to forget: an expert is made anew for every episode."""
