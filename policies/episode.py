@@ -1,0 +1,126 @@
+"""The record of an episode: one JSONL row that feeds training, the leaderboard and the viewer."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA = 1
+
+
+class Turn(BaseModel):
+    """One think-act-observe step.
+
+    ``observation`` is what the policy saw *before* acting (turn 0: the task prompt); ``result`` is what came
+    of the action. ``prompt_ids`` are the tokens fed since the previous action (mask 0), ``token_ids`` those
+    sampled (mask 1) with their ``logprobs`` under the sampling distribution; empty for policies that are no
+    models.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    observation: str
+    thought: str = ""
+    action: str
+    result: str
+    calls: list[dict[str, Any]] = Field(default_factory=list)
+    results: list[dict[str, Any]] = Field(default_factory=list)
+    checks: list[dict[str, Any]] = Field(default_factory=list)
+    reward: float
+    invalid: bool = False
+    stop: str = "stop"
+    prompt_ids: list[int] = Field(default_factory=list)
+    token_ids: list[int] = Field(default_factory=list)
+    logprobs: list[float] = Field(default_factory=list)
+    advantage: float | None = None
+    state_key: str = ""
+
+
+class Usage(BaseModel):
+    """What an episode took. ``cost`` (US dollars) counts retried attempts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt_tokens: int = 0
+    sampled_tokens: int = 0
+    policy_seconds: float = 0.0
+    env_seconds: float = 0.0
+    cost: float = 0.0
+    attempts: int = 1
+
+
+class Episode(BaseModel):
+    """One attempt at one task.
+
+    ``score`` and ``success`` are None exactly when ``error`` is set: a fault of ours is never a zero, and
+    such an episode enters neither a loss nor a statistic of scores.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA
+    id: str
+    env_id: str
+    family: str
+    env_version: str
+    task_id: str
+    split: str
+    difficulty: float = 0.0
+    seed: int
+    policy: str
+    turns: list[Turn] = Field(default_factory=list)
+    terminated: bool = False
+    truncated: bool = False
+    score: float | None = None
+    success: bool | None = None
+    error: str | None = None
+    usage: Usage = Field(default_factory=Usage)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def rewards(self) -> list[float]:
+        """Step rewards in order; their sum is ``score``."""
+        return [turn.reward for turn in self.turns]
+
+
+def write_episodes(path: Path, episodes: Iterable[Episode]) -> int:
+    """Append episodes to a JSONL file, flushed to disk; returns how many."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with path.open("a", encoding="utf-8") as file:
+        for episode in episodes:
+            file.write(episode.model_dump_json() + "\n")
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return count
+
+
+def read_episodes(path: Path) -> Iterator[Episode]:
+    """Read a JSONL file of episodes; a last line cut off by a crash is passed over.
+
+    Raises:
+        ValueError: When any other line is not an episode.
+    """
+    with path.open(encoding="utf-8") as file:
+        lines = enumerate(file, 1)
+        for number, line in lines:
+            try:
+                yield Episode.model_validate_json(line)
+            except ValidationError as error:
+                if not line.endswith("\n") and not _is_json(line):
+                    return
+                raise ValueError(f"{path}, line {number}: not an episode: {error}") from error
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
