@@ -1,0 +1,471 @@
+"""Batched generation for live episodes: one slot per episode, its key-value cache kept across turns.
+
+Only tokens that a slot has not seen are prefilled. Prompts that open alike are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from thinkact.policies.kv import Chunk, Forward, GenericForward, KVTable, LlamaForward, unwrap
+
+Stop = Literal["stop", "length", "context"]
+
+_MIN_PREFIX = 16  # shorter shared openings are not worth a pass of their own
+_PREFILL_TOKENS = 2048  # tokens per prefill pass: bounds the activations
+_BLOCK = 128  # vocabulary entries per block of the two-level sampler
+
+
+class EngineFull(RuntimeError):
+    """Every slot is taken: close one, or build the engine with more `max_slots`."""
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to sample. `temperature` 0 is greedy; `top_p` below 1 samples from the nucleus."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_new_tokens: int = 64
+    stop_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
+            raise ValueError(f"temperature >= 0, 0 < top_p <= 1 and max_new_tokens >= 1 are needed: {self}")
+
+
+@dataclass
+class GenRequest:
+    """`new_tokens` are appended to `slot`, then tokens are sampled with a generator seeded by `seed`."""
+
+    slot: int
+    new_tokens: list[int]
+    seed: int = 0
+
+
+@dataclass
+class GenResult:
+    """What a request sampled.
+
+    Attributes:
+        tokens: The sampled ids, with the stop token if one was hit.
+        logprobs: Log-probability of each under softmax(logits / temperature) over the whole vocabulary:
+            `top_p` restricts what is drawn and does not renormalise this figure. For temperature 0 it is that
+            of temperature 1. A trainer recomputes the same figure from logits at the same temperature.
+        stop: "stop" (a stop id), "length" (`max_new_tokens`), or "context" (the slot is full).
+    """
+
+    tokens: list[int]
+    logprobs: list[float]
+    stop: Stop
+
+
+@dataclass
+class _Slot:
+    row: int
+    tokens: list[int] = field(default_factory=list)
+    stored: int = 0  # how many of `tokens` have keys in the table
+    stale: list[int] = field(default_factory=list)  # tokens a closed slot left in the row
+    open: bool = False
+
+
+@dataclass
+class _Run:
+    slot: _Slot
+    result: GenResult
+    draws: list[float]
+    index: int
+    done: bool = False
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the common prefix, by bisection on slices (compared in C)."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def sample(logits: Tensor, draws: Tensor, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
+    """Draw one token per row by inverting the cumulative distribution.
+
+    One exponential per entry serves the normaliser, the draw and the log-probability, and one uniform per row
+    replaces noise over the vocabulary.
+
+    Args:
+        logits: (B, V), any float dtype.
+        draws: float64 (B,), uniform in [0, 1); unused for temperature 0.
+        temperature: 0 takes the largest logit.
+        top_p: Mass of the nucleus to draw from.
+
+    Returns:
+        int64 (B,) tokens and fp32 (B,) log-probabilities (see `GenResult.logprobs`).
+    """
+    size = logits.shape[1]
+    scaled = logits.float()
+    if temperature not in (0.0, 1.0):
+        scaled = scaled / temperature
+    if temperature == 0:
+        top, tokens = scaled.max(-1)
+        return tokens, top - scaled.logsumexp(-1)
+    if size % _BLOCK:
+        scaled = F.pad(scaled, (0, _BLOCK - size % _BLOCK), value=float("-inf"))
+    weight = (scaled - scaled.amax(-1, keepdim=True)).exp_()  # (B, V), largest is 1
+    total = weight.view(len(weight), -1, _BLOCK).sum(-1).double().sum(-1)
+    drawn = _nucleus(weight, total * top_p) if top_p < 1 else weight
+    blocks = drawn.view(len(drawn), -1, _BLOCK)
+    edges = blocks.sum(-1).double().cumsum(-1)  # (B, V / BLOCK)
+    target = (draws * edges[:, -1])[:, None]
+    block = torch.searchsorted(edges, target, right=True)
+    # The last block or entry with any weight: rounding must not select an entry of weight 0.
+    block = torch.minimum(block, torch.searchsorted(edges, edges[:, -1:]))
+    before = F.pad(edges, (1, 0)).gather(1, block)
+    inside = blocks.gather(1, block[..., None].expand(-1, 1, _BLOCK))[:, 0].double().cumsum(-1)
+    entry = torch.searchsorted(inside, target - before, right=True)
+    entry = torch.minimum(entry, torch.searchsorted(inside, inside[:, -1:]))
+    tokens = block * _BLOCK + entry
+    return tokens[:, 0], (weight.gather(1, tokens)[:, 0].double() / total).log().float()
+
+
+def _nucleus(weight: Tensor, mass: Tensor) -> Tensor:
+    """`weight` (B, V) with 0 outside the smallest set of largest entries that reaches `mass` (B,)."""
+    count = min(1024, weight.shape[1])
+    values, order = weight.topk(count)
+    if bool((values.double().sum(-1) < mass).any()):
+        values, order = weight.sort(descending=True)
+    before = values.double().cumsum(-1) - values
+    kept = values.masked_fill(before >= mass[:, None], 0.0)
+    return torch.zeros_like(weight).scatter_(1, order, kept)
+
+
+class Engine:
+    """Generates for many slots at once; see the module's head.
+
+    Weights take effect at `sync()`. A model whose parameters already have `dtype` and that has no fused pass
+    shares them instead of copying; call `sync()` all the same, the stored keys are of the old weights.
+
+    Args:
+        model: A Hugging Face causal language model, or a peft LoRA model around one.
+        max_slots: Slots that can be open at once.
+        max_len: Tokens per slot, bounded by the model's own limit.
+        dtype: Of the inference copy and the key-value tables.
+        fused: Use the fused Llama pass where it applies; False forces the model's own forward.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        max_slots: int = 64,
+        max_len: int = 1024,
+        dtype: torch.dtype = torch.bfloat16,
+        fused: bool = True,
+    ) -> None:
+        """Copy the weights and prepare empty slots; tables grow with use."""
+        base = unwrap(model)
+        limit = getattr(base.config, "max_position_embeddings", None)
+        self.max_slots, self.max_len = max_slots, min(max_len, limit) if limit else max_len
+        self.device = next(base.parameters()).device
+        self.vocabulary = base.get_input_embeddings().weight.shape[0]
+        self._forward: Forward = (
+            LlamaForward(model, dtype, self.max_len)
+            if fused and LlamaForward.supports(model)
+            else GenericForward(model, dtype)
+        )
+        self._table = KVTable(base.config.num_hidden_layers, dtype=dtype, device=self.device)
+        self._slots = [_Slot(row=i) for i in range(max_slots)]
+        self._at = list(range(max_slots))  # row to slot
+        self.prefilled_tokens = 0  # tokens computed in prefill
+        self.generated_tokens = 0
+
+    def open(self) -> int:
+        """Take a free slot.
+
+        Raises:
+            EngineFull: All `max_slots` are open.
+        """
+        for index in self._at:  # by row, so that live rows stay dense
+            slot = self._slots[index]
+            if not slot.open:
+                slot.open = True
+                return index
+        raise EngineFull(f"all {self.max_slots} slots are open: close one or raise max_slots")
+
+    def close(self, slot: int) -> None:
+        """Free a slot. Its keys stay as a source of shared openings until the row is reused."""
+        state = self._get(slot)
+        state.stale = state.tokens[: state.stored]
+        state.tokens, state.stored, state.open = [], 0, False
+
+    def tokens(self, slot: int) -> list[int]:
+        """All tokens of the slot so far, given and sampled."""
+        return list(self._get(slot).tokens)
+
+    def fork(self, slot: int) -> int:
+        """Open a slot with a copy of the state of another.
+
+        Raises:
+            EngineFull: All `max_slots` are open.
+        """
+        source = self._get(slot)
+        index = self.open()
+        target = self._slots[index]
+        target.tokens, target.stored, target.stale = list(source.tokens), source.stored, []
+        if source.stored:
+            self._reserve(target.row + 1, source.stored)
+            self._table.copy_row(source.row, [target.row], source.stored)
+        return index
+
+    def sync(self) -> None:
+        """Take over the model's current weights and drop all keys and values, which are of the old ones.
+
+        Open slots keep their tokens, which the next `generate` computes again.
+        """
+        self._forward.refresh()
+        for slot in self._slots:
+            slot.stored, slot.stale = 0, []
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[GenRequest], params: SamplingParams) -> list[GenResult]:
+        """Append each request's tokens to its slot and sample until a stop.
+
+        A request whose tokens leave no room to sample gets an empty result with stop "context", and its slot
+        stays as it was.
+
+        Raises:
+            ValueError: An unknown or closed slot, a slot named twice, an id outside the vocabulary, or
+                nothing to continue from.
+        """
+        runs, results = self._admit(requests, params)
+        if runs:
+            logits = self._prefill(runs, params)
+            self._decode(runs, logits, params)
+        return results
+
+    def _get(self, slot: int) -> _Slot:
+        if not 0 <= slot < self.max_slots or not self._slots[slot].open:
+            raise ValueError(f"slot {slot} is not open")
+        return self._slots[slot]
+
+    def _reserve(self, rows: int, length: int) -> None:
+        self._table.reserve(rows, length, max_rows=self.max_slots, max_length=self.max_len)
+
+    def _admit(
+        self, requests: Sequence[GenRequest], params: SamplingParams
+    ) -> tuple[list[_Run], list[GenResult]]:
+        if len({r.slot for r in requests}) != len(requests):
+            raise ValueError("a slot may appear once per call")
+        for request in requests:
+            state = self._get(request.slot)
+            if not state.tokens and not request.new_tokens:
+                raise ValueError(f"slot {request.slot} is empty and the request brings no tokens")
+            if request.new_tokens and not (
+                0 <= min(request.new_tokens) and max(request.new_tokens) < self.vocabulary
+            ):
+                raise ValueError(f"slot {request.slot}: token ids must lie in [0, {self.vocabulary})")
+        runs: list[_Run] = []
+        results: list[GenResult] = []
+        for request in requests:
+            state = self._slots[request.slot]
+            result = GenResult([], [], "context")
+            results.append(result)
+            if len(state.tokens) + len(request.new_tokens) >= self.max_len:
+                continue
+            state.tokens.extend(request.new_tokens)
+            # Drawn up front from the request's own generator: batch-mates cannot shift them.
+            draws = np.random.default_rng(request.seed % 2**64).random(params.max_new_tokens).tolist()
+            runs.append(_Run(state, result, draws, request.slot))
+        return runs, results
+
+    def _place(self, index: int, row: int) -> None:
+        """Bring slot `index` to `row`; the slot there takes its place."""
+        slot, other_index = self._slots[index], self._at[row]
+        other = self._slots[other_index]
+        if slot is other:
+            return
+        old = slot.row
+        if not other.stored:
+            if slot.stored:
+                self._table.copy_row(old, [row], slot.stored)
+                other.stale = slot.tokens[: slot.stored]  # a move leaves its source behind as a copy
+            else:
+                slot.stale, other.stale = other.stale, slot.stale
+        else:
+            length = max(slot.stored, other.stored)
+            self._table.swap_rows(old, row, length)
+            slot.stale = other.stale = []
+        slot.row, other.row = row, old
+        self._at[row], self._at[old] = index, other_index
+
+    def _prefill(self, runs: list[_Run], params: SamplingParams) -> Tensor:
+        """Compute every token without keys; return last logits (B, V) in the order of `runs`.
+
+        `runs` is reordered, and its rows are brought to the front of the table.
+        """
+        # Similar chunk lengths side by side: little padding in attention.
+        runs.sort(key=lambda r: len(r.slot.tokens) - r.slot.stored)
+        longest = max(len(r.slot.tokens) for r in runs)
+        self._reserve(
+            max(len(runs), 1 + max(r.slot.row for r in runs)),
+            min(self.max_len, longest + params.max_new_tokens),
+        )
+        for row, run in enumerate(runs):
+            self._place(run.index, row)
+        leaders, copies = self._share(runs)
+        logits: Tensor | None = None
+        start = 0
+        while start < len(leaders):
+            stop, used = start, 0
+            while stop < len(leaders):
+                slot = runs[leaders[stop]].slot
+                used += len(slot.tokens) - slot.stored
+                if stop > start and used > _PREFILL_TOKENS:
+                    break
+                stop += 1
+            part = self._compute([(runs[i].slot, len(runs[i].slot.tokens)) for i in leaders[start:stop]])
+            if logits is None:
+                logits = part.new_empty(len(runs), part.shape[1])
+            logits[torch.tensor(leaders[start:stop], device=part.device)] = part
+            start = stop
+        assert logits is not None
+        for leader, followers in copies.items():
+            slot = runs[leader].slot
+            self._table.copy_row(slot.row, [runs[i].slot.row for i in followers], slot.stored)
+            logits[followers] = logits[leader]
+            for i in followers:
+                runs[i].slot.stored = slot.stored
+        return logits
+
+    def _compute(self, work: Sequence[tuple[_Slot, int]]) -> Tensor:
+        """Compute keys of each slot up to the given length; return the last logits."""
+        chunk = Chunk(
+            self._table,
+            [s.row for s, _ in work],
+            [s.stored for s, _ in work],
+            [s.tokens[s.stored : end] for s, end in work],
+        )
+        logits = self._forward(self._table, chunk)
+        for slot, end in work:
+            slot.stored = end
+        self.prefilled_tokens += len(chunk.tokens)
+        return logits
+
+    def _share(self, runs: list[_Run]) -> tuple[list[int], dict[int, list[int]]]:
+        """Reuse what is known of fresh prompts.
+
+        Returns:
+            Indices of the runs to compute, and of those to copy from one of them once it is computed.
+        """
+        fresh: dict[tuple[int, ...], list[int]] = {}
+        leaders: list[int] = []
+        for i, run in enumerate(runs):
+            if run.slot.stored:
+                leaders.append(i)
+            else:
+                fresh.setdefault(tuple(run.slot.tokens), []).append(i)
+        firsts = [same[0] for same in fresh.values()]
+        for i in firsts:  # what a row still holds of an earlier owner
+            slot = runs[i].slot
+            match = min(_common(slot.tokens, slot.stale), len(slot.tokens) - 1)
+            slot.stored = match if match >= _MIN_PREFIX else 0
+        new = set(firsts)
+        for same in fresh.values():
+            for i in same:
+                runs[i].slot.stale = []
+        if firsts:
+            # Donors are rows that this call does not rewrite, and one fresh prompt computed ahead.
+            busy = {runs[i].index for same in fresh.values() for i in same}
+            donors = [
+                (s.row, s.tokens[: s.stored] if s.open else s.stale)
+                for index, s in enumerate(self._slots)
+                if index not in busy and (s.stored or s.stale)
+            ]
+            for i in firsts:
+                self._borrow(runs[i].slot, donors)
+            shared = self._opening([runs[i].slot for i in firsts])
+            first = max(firsts, key=lambda i: runs[i].slot.stored)
+            ahead = runs[first].slot
+            if shared >= _MIN_PREFIX:
+                if ahead.stored < shared:
+                    self._compute([(ahead, shared)])
+                for i in firsts:
+                    self._borrow(runs[i].slot, [(ahead.row, ahead.tokens[: ahead.stored])])
+        leaders = sorted([*leaders, *new])
+        return leaders, {same[0]: same[1:] for same in fresh.values() if len(same) > 1}
+
+    def _opening(self, slots: list[_Slot]) -> int:
+        """Length of the opening that all the slots share, short of any slot's last token; 0 for one slot."""
+        if len(slots) < 2:
+            return 0
+        return min(min(_common(slots[0].tokens, s.tokens), len(s.tokens) - 1) for s in slots)
+
+    def _borrow(self, slot: _Slot, donors: list[tuple[int, list[int]]]) -> None:
+        """Copy the longest known opening of a fresh slot from the rows that have it."""
+        best, source = slot.stored, -1
+        for row, known in donors:
+            if row == slot.row or len(known) <= best:
+                continue
+            match = min(_common(slot.tokens, known), len(slot.tokens) - 1)
+            if match > best and match >= _MIN_PREFIX:
+                best, source = match, row
+        if source >= 0:
+            self._table.copy_row(source, [slot.row], best)
+            slot.stored = best
+
+    def _decode(self, runs: list[_Run], logits: Tensor, params: SamplingParams) -> None:
+        stops = set(params.stop_ids)
+        step = 0
+        while True:
+            draws = torch.tensor([r.draws[step] for r in runs], dtype=torch.float64, device=logits.device)
+            picked, scores = sample(logits, draws, params.temperature, params.top_p)
+            step += 1
+            for run, token, score in zip(runs, picked.tolist(), scores.tolist(), strict=True):
+                run.slot.tokens.append(token)
+                run.result.tokens.append(token)
+                run.result.logprobs.append(score)
+                run.done = True
+                if token in stops:
+                    run.result.stop = "stop"
+                elif len(run.slot.tokens) >= self.max_len:
+                    run.result.stop = "context"
+                elif step >= params.max_new_tokens:
+                    run.result.stop = "length"
+                else:
+                    run.done = False
+            self.generated_tokens += len(runs)
+            runs = self._compact(runs)
+            if not runs:
+                return
+            chunk = Chunk(
+                self._table,
+                range(len(runs)),
+                [r.slot.stored for r in runs],
+                [r.slot.tokens[-1:] for r in runs],
+            )
+            logits = self._forward(self._table, chunk)
+            for run in runs:
+                run.slot.stored += 1
+
+    def _compact(self, runs: list[_Run]) -> list[_Run]:
+        """Drop finished runs, filling their rows from the back: the batch stays at the front of the table."""
+        live = sum(not r.done for r in runs)
+        kept = runs[:live]
+        movers = [r for r in runs[live:] if not r.done]
+        for i, run in enumerate(kept):
+            if run.done:
+                mover = movers.pop()
+                self._place(mover.index, i)
+                kept[i] = mover
+        return kept

@@ -1,0 +1,449 @@
+"""Key-value tables and the two forward passes that read and write them.
+
+A table row belongs to one slot of the engine. Rows are padded on the right, each has its own length, and
+the engine keeps the rows of the running batch at the front, so that a decode step works on plain views.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+_GROWTH = 128  # table lengths are multiples of this
+
+
+class KVTable:
+    """Keys and values of all layers: per layer two tensors of shape (rows, capacity, heads, head_dim).
+
+    Layers are allocated on first use, with the shapes the model writes; rows and capacity grow on demand.
+    """
+
+    def __init__(self, layers: int, *, dtype: torch.dtype, device: torch.device) -> None:
+        """Create an empty table for `layers` layers."""
+        self.dtype, self.device = dtype, device
+        self.rows, self.capacity = 0, 0
+        self.keys: list[Tensor | None] = [None] * layers
+        self.values: list[Tensor | None] = [None] * layers
+
+    def _tensors(self) -> list[Tensor]:
+        return [t for t in (*self.keys, *self.values) if t is not None]
+
+    def reserve(self, rows: int, length: int, *, max_rows: int, max_length: int) -> None:
+        """Make room for `rows` rows of `length` tokens, keeping what is stored."""
+        if rows > self.rows:
+            rows = min(max_rows, max(rows, self.rows * 3 // 2))
+        if length > self.capacity:
+            rounded = -(-max(length, self.capacity * 5 // 4) // _GROWTH) * _GROWTH
+            length = max(length, min(rounded, max_length))
+        rows, length = max(rows, self.rows), max(length, self.capacity)
+        if (rows, length) == (self.rows, self.capacity):
+            return
+        for side in (self.keys, self.values):
+            for i, old in enumerate(side):
+                if old is not None:
+                    side[i] = new = old.new_zeros(rows, length, *old.shape[2:])
+                    new[: self.rows, : self.capacity] = old
+        self.rows, self.capacity = rows, length
+
+    def layer(self, index: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return layer `index`, allocating it for keys and values shaped (..., heads, head_dim)."""
+        k, v = self.keys[index], self.values[index]
+        if k is None or v is None:
+            # Zeros, not empty: a masked key still meets a weight of 0, and 0 * NaN is NaN.
+            shape = (self.rows, self.capacity)
+            k = torch.zeros(*shape, *key.shape[-2:], dtype=self.dtype, device=self.device)
+            v = torch.zeros(*shape, *value.shape[-2:], dtype=self.dtype, device=self.device)
+            self.keys[index], self.values[index] = k, v
+        return k, v
+
+    def copy_row(self, source: int, targets: Sequence[int], length: int) -> None:
+        """Copy the first `length` tokens of one row to others."""
+        for tensor in self._tensors():
+            for target in targets:
+                tensor[target, :length] = tensor[source, :length]
+
+    def swap_rows(self, a: int, b: int, length: int) -> None:
+        """Exchange the first `length` tokens of two rows."""
+        for tensor in self._tensors():
+            kept = tensor[a, :length].clone()
+            tensor[a, :length] = tensor[b, :length]
+            tensor[b, :length] = kept
+
+
+class Chunk:
+    """New tokens of some rows, packed without padding: row `b` appends `counts[b]` tokens at `starts[b]`.
+
+    Attributes:
+        tokens: int64 (N,), the packed token ids, N = sum(counts).
+        positions: int64 (N,), the position of each token in its row.
+        flat: int64 (N,), the index of each token in a table viewed as (rows * capacity, ...).
+        last: int64 (B,), the packed index of every row's last token.
+        reach: T, how many keys the longest row has after this chunk.
+        width: S, the largest count.
+        mask: (B, 1, S, T) in the table's dtype, 0 or -inf; None where a single step masks nothing.
+    """
+
+    def __init__(
+        self, table: KVTable, rows: Sequence[int], starts: Sequence[int], tokens: Sequence[Sequence[int]]
+    ) -> None:
+        """Pack `tokens[b]`, to be appended to row `rows[b]` at `starts[b]`."""
+        device = table.device
+        counts = [len(t) for t in tokens]
+        self.batch, self.width = len(rows), max(counts)
+        self.uniform = min(counts) == self.width
+        self.reach = max(s + c for s, c in zip(starts, counts, strict=True))
+        self.tokens = torch.tensor([t for row in tokens for t in row], device=device)
+        start = torch.tensor(starts, device=device)
+        row = torch.tensor(rows, device=device)
+        if self.width == 1:
+            self.positions, self.flat = start, row * table.capacity + start
+            self.padded = self.last = torch.arange(self.batch, device=device)
+        else:
+            count = torch.tensor(counts, device=device)
+            owner = torch.repeat_interleave(torch.arange(self.batch, device=device), count)
+            first = count.cumsum(0) - count
+            step = torch.arange(len(self.tokens), device=device) - first[owner]
+            self.positions = start[owner] + step
+            self.flat = row[owner] * table.capacity + self.positions
+            self.padded = owner * self.width + step  # index of each token in a (B * S) grid
+            self.last = first + count - 1
+        self.starts = start
+        self.dtype = table.dtype
+        contiguous = list(rows) == list(range(rows[0], rows[0] + len(rows)))
+        self.select: slice | Tensor = slice(rows[0], rows[0] + len(rows)) if contiguous else row
+        even = self.width == 1 and min(starts) == max(starts)
+        self.mask = None if even else self.causal_mask()
+
+    def causal_mask(self, window: int | None = None) -> Tensor:
+        """Additive mask (B, 1, S, T): query i of row b sees keys j <= starts[b] + i, within `window`."""
+        device = self.starts.device
+        query = self.starts[:, None] + torch.arange(self.width, device=device)  # (B, S)
+        key = torch.arange(self.reach, device=device)
+        hidden = key > query[..., None]
+        if window is not None:
+            hidden |= key <= query[..., None] - window
+        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=device)
+        return mask.masked_fill_(hidden, float("-inf")).unsqueeze(1)
+
+    def spread(self, packed: Tensor) -> Tensor:
+        """(N, ...) to (B, S, ...), zeros where a row has no token."""
+        if self.uniform:
+            return packed.view(self.batch, self.width, *packed.shape[1:])
+        grid = packed.new_zeros(self.batch * self.width, *packed.shape[1:])
+        return grid.index_copy_(0, self.padded, packed).view(self.batch, self.width, *packed.shape[1:])
+
+    def gather(self, grid: Tensor) -> Tensor:
+        """(B, S, ...) to (N, ...): the inverse of `spread`."""
+        flat = grid.reshape(self.batch * self.width, *grid.shape[2:])
+        return flat if self.uniform else flat.index_select(0, self.padded)
+
+    def store(self, table: KVTable, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write packed (N, heads, head_dim) keys and values; return both as (B, T, heads, head_dim)."""
+        k, v = table.layer(layer, key, value)
+        k.view(-1, *k.shape[2:]).index_copy_(0, self.flat, key)
+        v.view(-1, *v.shape[2:]).index_copy_(0, self.flat, value)
+        return k[self.select, : self.reach], v[self.select, : self.reach]
+
+
+class Forward(Protocol):
+    """A forward pass over a table."""
+
+    def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
+        """Store the chunk's keys and values and return the last logits of every row, (B, vocabulary)."""
+        ...
+
+    def refresh(self) -> None:
+        """Copy the trained weights into the inference copy."""
+        ...
+
+
+def unwrap(model: nn.Module) -> PreTrainedModel:
+    """Return the Hugging Face model inside a peft wrapper, or the model itself."""
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    return cast(PreTrainedModel, inner)
+
+
+def effective_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Name to tensor of every parameter and buffer, with LoRA adapters merged into the weights they adapt.
+
+    The names are those of the plain model.
+
+    Raises:
+        ValueError: An adapter is of a kind whose merge is more than adding a delta (DoRA).
+    """
+    found: dict[str, Tensor] = {}
+    hidden: set[str] = set()
+    for name, module in model.named_modules():
+        if any(name.startswith(h) for h in hidden):
+            continue
+        prefix = f"{name}." if name else ""
+        if hasattr(module, "base_layer"):
+            hidden.add(prefix)
+            base = module.base_layer
+            active = [a for a in module.active_adapters if a in getattr(module, "lora_A", {})]
+            if any(getattr(module, "use_dora", {}).get(a) for a in active):
+                raise ValueError(f"{name}: DoRA adapters are not supported; use plain LoRA")
+            for kind, tensor in base.named_parameters(recurse=False):
+                merged = tensor.detach()
+                if kind == "weight" and not module.merged and not module.disable_adapters:
+                    for adapter in active:
+                        merged = merged + module.get_delta_weight(adapter).detach().to(merged.dtype)
+                found[prefix + kind] = merged
+        elif hasattr(module, "modules_to_save") and hasattr(module, "original_module"):
+            hidden.add(prefix)
+            active = [a for a in module.active_adapters if a in module.modules_to_save]
+            chosen = module.modules_to_save[active[0]] if active else module.original_module
+            found.update({prefix + k: t.detach() for k, t in chosen.state_dict().items()})
+        else:
+            for kind, tensor in (
+                *module.named_parameters(recurse=False, remove_duplicate=False),
+                *module.named_buffers(recurse=False, remove_duplicate=False),
+            ):
+                found[prefix + kind] = tensor.detach()
+    return found
+
+
+class _TableLayer(CacheLayerMixin):  # type: ignore[misc]
+    """One layer of a `KVTable`, seen as a layer of a Hugging Face cache."""
+
+    is_sliding = False
+
+    def __init__(self, owner: _TableCache, index: int) -> None:
+        super().__init__()
+        self.owner, self.index = owner, index
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing to do: the table allocates on the first write."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Store (B, heads, S, head_dim) and return all keys and values as (B, heads, T, head_dim)."""
+        chunk = self.owner.chunk
+        k, v = chunk.gather(key_states.transpose(1, 2)), chunk.gather(value_states.transpose(1, 2))
+        keys, values = chunk.store(self.owner.table, self.index, k, v)
+        return keys.transpose(1, 2), values.transpose(1, 2)
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Length and offset of the keys that a mask must cover."""
+        return self.owner.chunk.reach, 0
+
+    def get_seq_length(self) -> int:
+        """Keys stored before this chunk (of the longest row)."""
+        return self.owner.chunk.reach - self.owner.chunk.width
+
+    def get_max_length(self) -> int:
+        """No maximum: the engine bounds the length."""
+        return -1
+
+
+class _TableCache(Cache):  # type: ignore[misc]
+    """A Hugging Face cache over a `KVTable` for one chunk."""
+
+    def __init__(self, table: KVTable, chunk: Chunk) -> None:
+        self.table, self.chunk = table, chunk
+        super().__init__(layers=[_TableLayer(self, i) for i in range(len(table.keys))])
+
+
+class GenericForward:
+    """Any causal language model: its own forward with a table cache and explicit masks.
+
+    Shares the parameters when neither the dtype changes nor an adapter must be merged.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        """Wrap `model`; copy it where sharing is impossible."""
+        self.source = source = unwrap(model)
+        self.kinds = set(getattr(source.config, "layer_types", None) or ())
+        if unknown := self.kinds - {"full_attention", "sliding_attention"}:
+            raise ValueError(f"layers of type {sorted(unknown)} keep a state that is not keys and values")
+        self.window: int | None = getattr(source.config, "sliding_window", None)
+        self.copy: PreTrainedModel | None = None
+        if source is not model or any(p.dtype != dtype for p in source.parameters()):
+            device = next(source.parameters()).device
+            self.copy = type(source)(source.config).to(device=device, dtype=dtype).eval()
+            self.copy.requires_grad_(False)
+        self.trims = "logits_to_keep" in inspect.signature(source.forward).parameters
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the trained weights into the inference copy."""
+        if self.copy is not None:
+            weights = effective_weights(self.source)
+            own = [
+                *self.copy.named_parameters(remove_duplicate=False),
+                *self.copy.named_buffers(remove_duplicate=False),
+            ]
+            for name, tensor in own:
+                if tensor.is_floating_point() and name not in weights:
+                    raise ValueError(f"the model has no weight named {name}")
+                if name in weights:
+                    # Buffers such as the rotary frequencies keep their precision.
+                    if name not in dict(self.copy.named_parameters(remove_duplicate=False)):
+                        tensor.data = weights[name].clone()
+                    else:
+                        tensor.copy_(weights[name])
+
+    def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
+        """See `Forward`."""
+        model = self.copy if self.copy is not None else self.source
+        training = model.training
+        mask: Any = chunk.mask if chunk.mask is not None else chunk.causal_mask()
+        if "sliding_attention" in self.kinds:
+            mask = {"full_attention": mask, "sliding_attention": chunk.causal_mask(self.window)}
+        elif self.window is not None and not self.kinds:
+            mask = chunk.causal_mask(self.window)
+        inputs: dict[str, Any] = {}
+        last = chunk.padded[chunk.last] % chunk.width  # (B,), column of every row's last token
+        if self.trims:
+            columns, last = last.unique(return_inverse=True)
+            inputs["logits_to_keep"] = columns
+        model.eval()
+        try:
+            logits = model(
+                input_ids=chunk.spread(chunk.tokens),
+                position_ids=chunk.spread(chunk.positions),
+                attention_mask=mask,
+                past_key_values=_TableCache(table, chunk),
+                use_cache=True,
+                **inputs,
+            ).logits
+        finally:
+            model.train(training)
+        return cast(Tensor, logits[torch.arange(chunk.batch, device=logits.device), last])
+
+
+class LlamaForward:
+    """Llama models, fused: one product for q, k and v, one for gate and up, no padding outside attention.
+
+    Always works on its own copy of the weights, which `refresh` updates.
+    """
+
+    @staticmethod
+    def supports(model: nn.Module) -> bool:
+        """Whether `model` is a plain Llama that this pass computes exactly."""
+        base = unwrap(model)
+        c = base.config
+        return (
+            type(base).__name__ == "LlamaForCausalLM"
+            and c.model_type == "llama"
+            and c.hidden_act == "silu"
+            and not (c.attention_bias or c.mlp_bias)
+            # The other kinds change their frequencies with the length of the sequence.
+            and (c.rope_parameters or {}).get("rope_type") in ("default", "linear", "llama3", "yarn")
+        )
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype, max_len: int) -> None:
+        """Copy the weights of `model` in `dtype` and tabulate the rotary angles of `max_len` positions."""
+        self.source = source = unwrap(model)
+        c = source.config
+        self.heads, self.kv_heads, self.head_dim = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+        self.group = self.heads // self.kv_heads
+        self.hidden, self.inner, self.eps = c.hidden_size, c.intermediate_size, c.rms_norm_eps
+        self.layers = c.num_hidden_layers
+        self.tied = bool(c.tie_word_embeddings)
+        device = next(source.parameters()).device
+        position = torch.arange(max_len, device=device)[None]
+        # The model's own module, in fp32: it knows the scaling that the configuration asks for.
+        cos, sin = source.model.rotary_emb(torch.zeros(1, device=device), position)
+        half = self.head_dim // 2
+        sign = torch.ones(self.head_dim, device=device)
+        sign[:half] = -1.0
+        self.cos, self.sin = cos[0, :, None].to(dtype), (sin[0, :, None] * sign).to(dtype)  # (P, 1, D)
+        # Block-diagonal queries: head h of group g only meets the keys of g. One product with all key heads
+        # side by side wastes kv_heads - 1 of kv_heads flops, and still beats many thin products on a CPU.
+        self.diagonal = device.type == "cpu" and self.kv_heads <= 4
+        owner = torch.arange(self.heads, device=device) // self.group
+        chosen = (owner[:, None] == torch.arange(self.kv_heads, device=device)).to(dtype)
+        self.blocks = (chosen * self.head_dim**-0.5)[..., None]  # (H, KV, 1)
+        self.weights: dict[str, Tensor] = {}
+        self.dtype = dtype
+        self.refresh()
+
+    def _put(self, name: str, *parts: Tensor) -> None:
+        if name not in self.weights:
+            rows = sum(p.shape[0] for p in parts)
+            self.weights[name] = torch.empty(
+                rows, *parts[0].shape[1:], dtype=self.dtype, device=parts[0].device
+            )
+        offset = 0
+        for part in parts:
+            self.weights[name][offset : offset + part.shape[0]].copy_(part)
+            offset += part.shape[0]
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the trained weights into the fused copy."""
+        w = effective_weights(self.source)
+        self._put("embed", w["model.embed_tokens.weight"])
+        if not self.tied:
+            self._put("head", w["lm_head.weight"])
+        self._put("norm", w["model.norm.weight"])
+        for i in range(self.layers):
+            at = f"model.layers.{i}."
+            self._put(f"{i}.norm1", w[at + "input_layernorm.weight"])
+            self._put(f"{i}.norm2", w[at + "post_attention_layernorm.weight"])
+            self._put(f"{i}.qkv", *(w[f"{at}self_attn.{p}_proj.weight"] for p in "qkv"))
+            self._put(f"{i}.out", w[at + "self_attn.o_proj.weight"])
+            self._put(f"{i}.gate_up", *(w[f"{at}mlp.{p}_proj.weight"] for p in ("gate", "up")))
+            self._put(f"{i}.down", w[at + "mlp.down_proj.weight"])
+        self.stack = [
+            tuple(self.weights[f"{i}.{n}"] for n in ("norm1", "qkv", "out", "norm2", "gate_up", "down"))
+            for i in range(self.layers)
+        ]
+
+    def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
+        """See `Forward`."""
+        heads, kv, dim, shape = self.heads, self.kv_heads, self.head_dim, (self.hidden,)
+        cos, sin = self.cos[chunk.positions], self.sin[chunk.positions]  # (N, 1, D)
+        x = F.embedding(chunk.tokens, self.weights["embed"])  # (N, E)
+        single = chunk.width == 1 and self.diagonal
+        mask = None if chunk.mask is None else chunk.mask[:, 0].transpose(1, 2)  # (B, T, S)
+        wide = None if single or chunk.mask is None else chunk.mask.repeat(1, 1, self.group, 1)
+        for i, (norm1, w_qkv, w_out, norm2, w_gate_up, w_down) in enumerate(self.stack):
+            qkv = F.linear(F.rms_norm(x, shape, norm1, self.eps), w_qkv).view(-1, heads + 2 * kv, dim)
+            qk = qkv[:, : heads + kv]
+            qk = (qk * cos).addcmul_(qk.roll(dim // 2, -1), sin)
+            keys, values = chunk.store(table, i, qk[:, heads:], qkv[:, heads + kv :])
+            if single:
+                mixed = self._attend_one(qk[:, :heads], keys, values, mask)
+            else:
+                mixed = self._attend(chunk, qk[:, :heads], keys, values, wide)
+            if i == self.layers - 1:  # what follows is only needed where logits are
+                mixed, x = mixed[chunk.last], x[chunk.last]
+            x = x + F.linear(mixed, w_out)
+            gate_up = F.linear(F.rms_norm(x, shape, norm2, self.eps), w_gate_up)
+            x = x + F.linear(F.silu(gate_up[:, : self.inner]).mul_(gate_up[:, self.inner :]), w_down)
+        head = self.weights["embed" if self.tied else "head"]
+        return F.linear(F.rms_norm(x, shape, self.weights["norm"], self.eps), head)
+
+    def _attend_one(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """One query per row. q (B, H, D), keys and values (B, T, KV, D), mask (B, T, 1) to (B, H * D)."""
+        batch, reach = keys.shape[:2]
+        wide = (q.unsqueeze(2) * self.blocks).view(batch, self.heads, -1)  # (B, H, KV * D)
+        scores = torch.bmm(keys.reshape(batch, reach, -1), wide.transpose(1, 2))  # (B, T, H)
+        if mask is not None:
+            scores += mask
+        mixed = torch.bmm(scores.softmax(1).transpose(1, 2), values.reshape(batch, reach, -1))
+        grouped = mixed.view(batch, self.kv_heads, self.group, self.kv_heads, self.head_dim)
+        return grouped.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(batch, -1)
+
+    def _attend(self, chunk: Chunk, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """Any number of queries per row. q (N, H, D), keys and values (B, T, KV, D) to (N, H * D)."""
+        batch, width = chunk.batch, chunk.width
+        # The heads of a group become more queries of one key head: no repeated keys.
+        grid = chunk.spread(q).view(batch, width, self.kv_heads, self.group, self.head_dim)
+        queries = grid.permute(0, 2, 3, 1, 4).reshape(batch, self.kv_heads, -1, self.head_dim)
+        mixed = F.scaled_dot_product_attention(
+            queries, keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
+        )
+        mixed = mixed.view(batch, self.kv_heads, self.group, width, self.head_dim)
+        return chunk.gather(mixed.permute(0, 3, 1, 2, 4).reshape(batch, width, -1))
