@@ -8,6 +8,8 @@ snapshots, rendering, faults) is here and the same for all.
 from __future__ import annotations
 
 import copy
+import hashlib
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -124,6 +126,10 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         """Solve the task: the scripted expert as a generator of actions."""
         raise NotImplementedError
 
+    def versions(self) -> dict[str, str]:
+        """Return what a reader must know to repeat an episode: corpus fingerprint, isolation level, …."""
+        return {}
+
     def _family_state(self) -> Any:
         """Return family state that is not in the tools; copied deeply into snapshots."""
         return None
@@ -153,7 +159,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         options = dict(options or {})
         task_id = options.pop("task_id", None)
         if options:
-            raise ValueError(f"Unknown reset option {sorted(options)[0]!r}; 'task_id' is the only one.")
+            raise ValueError(f"Unknown reset option {next(iter(options))!r}; 'task_id' is the only one.")
         if task_id is None:
             task_id = self._draw_task_id(self.np_random)
         self._start(str(task_id))
@@ -168,7 +174,8 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
 
         Returns:
             Observation, reward, terminated, truncated and ``info`` with ``checks`` (what changed and why),
-            ``score``, ``success``, ``invalid_action``, ``calls`` and ``results``.
+            ``score``, ``success``, ``invalid_action``, ``calls``, ``results`` and ``state_key`` (equal for equal
+            full states; group estimators compare steps by it).
 
         Raises:
             RuntimeError: When called before ``reset`` or after the episode's end.
@@ -206,6 +213,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             "invalid_action": invalid,
             "calls": [call.model_dump() for call in calls],
             "results": [result.model_dump() for result in results],
+            "state_key": self._state_key(),
         }
         return observation, step_reward.value, terminated, truncated, info
 
@@ -219,7 +227,8 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         return "\n".join(lines)
 
     def close(self) -> None:
-        """Free the tools. Idempotent."""
+        """End the episode and free the tools. Idempotent."""
+        self._episode.done = True
         for tool in self._tools.values():
             tool.close()
 
@@ -299,6 +308,15 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         assert self._hidden is not None
         return self._hidden
 
+    def _state_key(self) -> str:
+        """Digest the full state: equal keys mean that the same futures are possible."""
+        state = (
+            self.task.id,
+            {name: tool.snapshot() for name, tool in self._tools.items()},
+            self._family_state(),
+        )
+        return hashlib.blake2b(repr(state).encode(), digest_size=8).hexdigest()
+
     def _start(self, task_id: str) -> None:
         try:
             self._task, self._hidden = self._build_task(task_id)
@@ -306,6 +324,8 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             raise ValueError(
                 f"{self.family} has no task {task_id!r}; sample_tasks(n, seed) lists ids that exist."
             ) from error
+        # Should _begin fail, the episode before must not go on under this task.
+        self._episode = _Episode(done=True)
         try:
             self._begin(self._task, self._hidden)
         except Exception as error:
@@ -339,7 +359,8 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
 
     @staticmethod
     def _potential(checks: Sequence[Check]) -> float:
-        return min(1.0, float(sum(check.weight for check in checks if check.passed)))
+        total = math.fsum(check.weight for check in checks if check.passed)
+        return 1.0 if total > 1 - 1e-9 else total  # weights such as 1/7 need not add up to 1 exactly
 
 
 class ScriptedExpert:

@@ -1,3 +1,18 @@
 """thinkact: agentic RL environments over real tools, a batched policy, a trainer, a leaderboard."""
 
+from gymnasium.envs.registration import register, registry
+
 __version__ = "0.1.0"
+
+#: Every environment of the package; a string each, so that nothing heavy is imported before ``make``.
+ENV_ENTRY_POINTS = {
+    "thinkact/FactbookQA-v0": "thinkact.envs.factbook:FactbookQAEnv",
+    "thinkact/PythonTask-v0": "thinkact.envs.python_task:PythonTaskEnv",
+}
+ENV_IDS = tuple(ENV_ENTRY_POINTS)
+
+for _id, _entry_point in ENV_ENTRY_POINTS.items():
+    if _id not in registry:
+        register(_id, entry_point=_entry_point, disable_env_checker=True, order_enforce=False)
+
+__all__ = ["ENV_IDS", "__version__"]

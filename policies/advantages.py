@@ -1,0 +1,262 @@
+"""Credit: one advantage per turn from rewards alone, behind one registry and one signature.
+
+``ESTIMATORS[name](batch, **options)`` returns one array per episode, one value per turn; the learner spreads
+it over that turn's sampled tokens. Groups are episodes of the same task. Every baseline is built from *other*
+episodes only (leave-one-out), so it never depends on the action it judges and the policy gradient stays
+unbiased, also when the policy decides when to stop.
+
+Symbols: episode i of a group of G, turn t of T_i, reward r_t, return R_i = Σ r_t, return-to-go
+Ĝ_t = Σ_{u≥t} γ^{u−t} r_u.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinkact.policies.episode import Episode
+
+Array = NDArray[np.float64]
+Advantages = list[Array]
+
+
+@dataclass(frozen=True)
+class CreditBatch:
+    """What an estimator sees.
+
+    Attributes:
+        rewards: One array per episode, shape (T_i,).
+        groups: The task of each episode; episodes of one task form a group.
+        states: Per episode and turn, a key of the state *before* the action. Equal keys, equal states.
+    """
+
+    rewards: list[Array]
+    groups: list[str]
+    states: list[list[Hashable]]
+
+    def __post_init__(self) -> None:
+        if not len(self.rewards) == len(self.groups) == len(self.states):
+            raise ValueError("rewards, groups and states must have one entry per episode.")
+        for rewards, states in zip(self.rewards, self.states, strict=True):
+            if len(rewards) != len(states):
+                raise ValueError("every turn needs one reward and one state key.")
+            if not np.isfinite(rewards).all():
+                raise ValueError("a reward is NaN or infinite.")
+
+    def members(self) -> dict[str, list[int]]:
+        """Return the indices of each group's episodes."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for index, group in enumerate(self.groups):
+            found[group].append(index)
+        return dict(found)
+
+    @classmethod
+    def of(cls, episodes: Sequence[Episode]) -> CreditBatch:
+        """Build a batch from episodes.
+
+        Raises:
+            ValueError: When an episode ended in a fault: it has no reward and must not be here.
+        """
+        for episode in episodes:
+            if episode.error is not None:
+                raise ValueError(f"episode {episode.id} ended in a fault; leave it out of the batch.")
+        return cls(
+            rewards=[np.asarray(episode.rewards, dtype=np.float64) for episode in episodes],
+            groups=[f"{episode.env_id}|{episode.task_id}" for episode in episodes],
+            # The key recorded with a turn is of the state after it; the first state is the task itself.
+            states=[["start", *(turn.state_key for turn in episode.turns[:-1])] for episode in episodes],
+        )
+
+
+def returns_to_go(rewards: Array, gamma: float = 1.0) -> Array:
+    """Return Ĝ_t for one episode, shape (T,)."""
+    out = np.zeros_like(rewards)
+    running = 0.0
+    for t in range(len(rewards) - 1, -1, -1):
+        running = rewards[t] + gamma * running
+        out[t] = running
+    return out
+
+
+def reinforce(batch: CreditBatch, *, gamma: float = 1.0) -> Advantages:
+    """Return-to-go minus the mean return-to-go of the batch's other episodes (Williams 1992).
+
+    A_t = Ĝ_t − mean over all turns of all other episodes.
+    """
+    to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
+    sums, counts = np.array([g.sum() for g in to_go]), np.array([len(g) for g in to_go])
+    others = np.maximum(counts.sum() - counts, 1)
+    baselines = (sums.sum() - sums) / others
+    return [g - b for g, b in zip(to_go, baselines, strict=True)]
+
+
+def _episode_term(batch: CreditBatch, scale: Callable[[Array], Array]) -> Advantages:
+    totals = np.array([rewards.sum() for rewards in batch.rewards])
+    values = np.zeros_like(totals)
+    for members in batch.members().values():
+        values[members] = scale(totals[members])
+    return [np.full(len(rewards), value) for rewards, value in zip(batch.rewards, values, strict=True)]
+
+
+def rloo(batch: CreditBatch) -> Advantages:
+    """Leave-one-out REINFORCE (Kool et al. 2019; arXiv 2402.14740): A = G/(G−1)·(R_i − R̄), for every turn.
+
+    A group of one has advantage 0.
+    """
+    return _episode_term(batch, lambda r: (r - r.mean()) * len(r) / max(1, len(r) - 1))
+
+
+def grpo(batch: CreditBatch) -> Advantages:
+    """Group-relative advantage (arXiv 2402.03300): A = (R_i − R̄)/(std + 1e-6), for every turn.
+
+    R̄ and std are over *episodes*; a mean over turns would over-weight long episodes.
+    """
+    return _episode_term(batch, lambda r: (r - r.mean()) / (r.std() + 1e-6))
+
+
+def dr_grpo(batch: CreditBatch) -> Advantages:
+    """GRPO without the division by the standard deviation (arXiv 2503.20783): A = R_i − R̄."""
+    return _episode_term(batch, lambda r: r - r.mean())
+
+
+def turn_rtg(batch: CreditBatch, *, gamma: float = 1.0, kappa: float = 2.0) -> Advantages:
+    """Turn-level return-to-go against comparable moments of the same task.
+
+    A_t = Ĝ_t − b_t. The baseline is what the *other* attempts still earned from the same progress
+    Φ_t = Σ_{u<t} r_u, shrunk with weight κ towards what they earned in all minus Φ_t (the potential makes
+    that the natural prior: an attempt that stands at Φ_t has Φ_t less to win)::
+
+        b_t = (n·mean_{j≠i, u: Φ_u = Φ_t} Ĝ_u + κ·(R̄_{−i} − Φ_t)) / (n + κ)
+
+    With n = 0 everywhere and γ = 1 this is RLOO. A group of one has advantage 0. A per-turn-index mean would
+    be simpler and biased when the policy decides when to stop; progress is a function of the state.
+    """
+    progress = [np.round(np.cumsum(rewards) - rewards, 6) for rewards in batch.rewards]
+    keys: list[list[Hashable]] = [[float(phi) for phi in row] for row in progress]
+    to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
+    totals = [float(rewards.sum()) for rewards in batch.rewards]
+
+    def prior(i: int, t: int, others: list[int]) -> float:
+        return float(np.mean([totals[j] for j in others])) - float(progress[i][t])
+
+    baselines = _loo_values(batch, keys, to_go, kappa, prior)
+    return [g - b if b is not None else np.zeros_like(g) for g, b in zip(to_go, baselines, strict=True)]
+
+
+def gigpo(batch: CreditBatch, *, omega: float = 1.0, gamma: float = 0.95, normalise: bool = False) -> Advantages:
+    """Group-in-group policy optimisation (arXiv 2505.10978): A = A_episode + ω·A_step.
+
+    A_episode = R_i − R̄; A_step = Ĝ_t − mean over the group's steps from the same state (singletons 0).
+    ``normalise`` divides both by their standard deviation as in GRPO; off is the better default.
+    """
+
+    def centre(values: Array) -> Array:
+        return (values - values.mean()) / ((values.std() + 1e-6) if normalise else 1.0)
+
+    out = _episode_term(batch, centre)
+    to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
+    for members in batch.members().values():
+        visits: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
+        for i in members:
+            for t, state in enumerate(batch.states[i]):
+                visits[state].append((i, t))
+        for places in visits.values():
+            if len(places) < 2:
+                continue
+            step = omega * centre(np.array([to_go[i][t] for i, t in places]))
+            for (i, t), value in zip(places, step, strict=True):
+                out[i][t] += value
+    return out
+
+
+def grouped_gae(batch: CreditBatch, *, gamma: float = 1.0, lam: float = 0.9, kappa: float = 2.0) -> Advantages:
+    """GAE (arXiv 1506.02438) over a value table instead of a critic (arXiv 2605.13217, 2606.05885).
+
+    V(s) is the mean return-to-go of the other attempts' visits to s, shrunk with weight κ towards what the
+    others earned in all minus the progress made; δ_t = r_t + γV(s_{t+1}) − V(s_t), A_t = Σ_k (γλ)^k δ_{t+k},
+    V after the last turn 0. A group of one has advantage 0.
+    """
+    to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
+    totals = [float(rewards.sum()) for rewards in batch.rewards]
+
+    def prior(i: int, t: int, others: list[int]) -> float:
+        return float(np.mean([totals[j] for j in others]) - batch.rewards[i][:t].sum())
+
+    values = _loo_values(batch, batch.states, to_go, kappa, prior)
+    out: Advantages = []
+    for rewards, value in zip(batch.rewards, values, strict=True):
+        if value is None:
+            out.append(np.zeros_like(rewards))
+            continue
+        deltas = rewards + gamma * np.append(value[1:], 0.0) - value
+        out.append(returns_to_go(deltas, gamma * lam))
+    return out
+
+
+def _loo_values(
+    batch: CreditBatch,
+    keys: Sequence[Sequence[Hashable]],
+    to_go: Sequence[Array],
+    kappa: float,
+    prior: Callable[[int, int, list[int]], float],
+) -> list[Array | None]:
+    """Value of each turn's state from the group's other episodes; None for a group of one."""
+    out: list[Array | None] = [None] * len(to_go)
+    for members in batch.members().values():
+        if len(members) < 2:
+            continue
+        total: dict[Hashable, float] = defaultdict(float)
+        count: dict[Hashable, int] = defaultdict(int)
+        own_total: dict[tuple[int, Hashable], float] = defaultdict(float)
+        own_count: dict[tuple[int, Hashable], int] = defaultdict(int)
+        for i in members:
+            for key, g in zip(keys[i], to_go[i], strict=True):
+                total[key] += g
+                count[key] += 1
+                own_total[i, key] += g
+                own_count[i, key] += 1
+        for i in members:
+            others = [j for j in members if j != i]
+            value = np.zeros(len(to_go[i]))
+            for t, key in enumerate(keys[i]):
+                n = count[key] - own_count[i, key]
+                observed = total[key] - own_total[i, key]
+                if n + kappa == 0:
+                    value[t] = prior(i, t, others)
+                else:
+                    value[t] = (observed + kappa * prior(i, t, others)) / (n + kappa)
+            out[i] = value
+    return out
+
+
+Estimator = Callable[..., Advantages]
+#: Every estimator by name.
+ESTIMATORS: dict[str, Estimator] = {
+    "reinforce": reinforce,
+    "rloo": rloo,
+    "grpo": grpo,
+    "dr_grpo": dr_grpo,
+    "turn_rtg": turn_rtg,
+    "gigpo": gigpo,
+    "grouped_gae": grouped_gae,
+}
+
+
+def check_estimator(name: str, options: dict[str, Any]) -> None:
+    """Refuse an unknown estimator or an option it does not have.
+
+    Raises:
+        ValueError: Naming what exists.
+    """
+    if name not in ESTIMATORS:
+        raise ValueError(f"Unknown estimator {name!r}; there are {', '.join(ESTIMATORS)}.")
+    known = [p for p in inspect.signature(ESTIMATORS[name]).parameters if p != "batch"]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"Estimator {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}.")

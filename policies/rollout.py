@@ -1,0 +1,304 @@
+"""The one loop: observation → thought → action → result → reward, for many episodes at once.
+
+The policy acts for all environments that are *ready*; the others are busy with their tools in threads, so
+model and tools overlap and a straggler holds nobody up.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+import thinkact
+from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Split, ToolEnv
+from thinkact.policies.episode import Episode, Turn, Usage
+
+log = logging.getLogger(__name__)
+
+#: A fault of ours is tried again on a fresh environment this many times.
+MAX_RETRIES = 2
+#: After the first environment is ready, wait this long (seconds) for others: larger batches, small delay.
+LINGER_S = 0.02
+
+Progress = Callable[[Episode], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One episode to play: a task and the seed of the policy's sampling. ``id`` names the record."""
+
+    id: str
+    task_id: str
+    seed: int
+
+
+@dataclass
+class _Live:
+    job: Job
+    env: gym.Env[str, str]
+    attempt: int = 1
+    conversation: Conversation = field(init=False)
+    episode: Episode = field(init=False)
+    action: Action = field(default_factory=lambda: Action(text=""))
+
+
+class Runner:
+    """Plays jobs with live environments that are kept between calls. Use as a context manager.
+
+    Args:
+        env_id: Gymnasium id, for example ``"thinkact/FactbookQA-v0"``.
+        concurrency: Live environments, and so the largest batch the policy sees.
+        env_kwargs: Passed to ``gym.make``.
+        lockstep: Act only when every live environment is ready. Batches then do not depend on timing, so a
+            run repeats bit for bit on a CPU; a slow tool holds the others up.
+
+    Raises:
+        gymnasium.error.Error: On an unknown id (with a suggestion).
+        ValueError: On a concurrency below 1 or an environment that is not a ``ToolEnv``.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        *,
+        concurrency: int = 32,
+        env_kwargs: dict[str, Any] | None = None,
+        lockstep: bool = False,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}.")
+        self.env_id = env_id
+        self.concurrency = concurrency
+        self.lockstep = lockstep
+        self.env_kwargs = dict(env_kwargs or {})
+        self._idle: list[gym.Env[str, str]] = [self._make()]
+        self._threads = ThreadPoolExecutor(min(concurrency, 16), thread_name_prefix="env")
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the environments. Idempotent."""
+        self._threads.shutdown(wait=True)
+        while self._idle:
+            self._idle.pop().close()
+
+    def sample_tasks(self, n: int, seed: int) -> list[str]:
+        """Draw distinct task ids of the environment's split."""
+        return self._tool_env(self._idle[0]).sample_tasks(n, seed)
+
+    def run(self, jobs: Iterable[Job], policy: Policy, *, on_episode: Progress | None = None) -> list[Episode]:
+        """Play every job once and return the episodes in the jobs' order.
+
+        An ``EnvironmentFault`` is retried at most twice on a fresh environment; after that the episode's
+        ``error`` is set and its score is None. Any other exception is a bug and is raised.
+        """
+        pending = deque(jobs)
+        order = [job.id for job in pending]
+        if len(set(order)) != len(order):
+            raise ValueError("Two jobs have the same id.")
+        done: dict[str, Episode] = {}
+        ready: list[_Live] = []
+        busy: dict[Future[None], _Live] = {}
+
+        def finish(live: _Live) -> None:
+            policy.release(live.conversation.id)
+            self._idle.append(live.env)
+            done[live.job.id] = live.episode
+            if on_episode is not None:
+                on_episode(live.episode)
+
+        try:
+            while pending or ready or busy:
+                while pending and len(ready) + len(busy) < self.concurrency:
+                    live = _Live(pending.popleft(), self._take())
+                    busy[self._threads.submit(self._reset, live, policy)] = live
+                if ready:
+                    for live, action in zip(ready, policy.act([live.conversation for live in ready]), strict=True):
+                        live.action = action
+                        busy[self._threads.submit(self._step, live)] = live
+                    ready = []
+                for future in _some(busy, everything=self.lockstep):
+                    live = busy.pop(future)
+                    try:
+                        future.result()
+                    except EnvironmentFault as fault:
+                        retried = self._retry(live, policy, fault)
+                        if retried is None:
+                            finish(live)
+                        else:
+                            busy[self._threads.submit(self._reset, retried, policy)] = retried
+                        continue
+                    if live.episode.terminated or live.episode.truncated:
+                        finish(live)
+                    else:
+                        ready.append(live)
+        except BaseException:
+            for live in [*ready, *busy.values()]:
+                policy.release(live.conversation.id) if hasattr(live, "conversation") else None
+            wait(busy)
+            self._idle += [live.env for live in [*ready, *busy.values()]]
+            raise
+        return [done[job_id] for job_id in order]
+
+    def _make(self) -> gym.Env[str, str]:
+        env = gym.make(self.env_id, **self.env_kwargs)
+        if not isinstance(env.unwrapped, ToolEnv):
+            raise ValueError(f"{self.env_id} is not a thinkact environment.")
+        return env
+
+    def _take(self) -> gym.Env[str, str]:
+        return self._idle.pop() if self._idle else self._make()
+
+    @staticmethod
+    def _tool_env(env: gym.Env[str, str]) -> ToolEnv[Any]:
+        assert isinstance(env.unwrapped, ToolEnv)
+        return env.unwrapped
+
+    def _reset(self, live: _Live, policy: Policy) -> None:
+        start = time.perf_counter()
+        job, env = live.job, self._tool_env(live.env)
+        conversation_id = f"{job.id}#{live.attempt}"
+        live.conversation = Conversation(conversation_id, self.env_id, job.task_id, job.seed, env.tool_schemas, [])
+        live.episode = Episode(
+            id=job.id,
+            env_id=self.env_id,
+            family=env.family,
+            env_version=env.version,
+            task_id=job.task_id,
+            split=env.split,
+            seed=job.seed,
+            policy=policy.name,
+            usage=Usage(attempts=live.attempt),
+            versions={"thinkact": thinkact.__version__, "python": platform.python_version()},
+        )
+        prompt, _ = live.env.reset(seed=job.seed, options={"task_id": job.task_id})
+        live.episode.difficulty = env.task.difficulty
+        live.episode.versions.update(env.versions())
+        live.conversation.messages.append(Message("user", prompt))
+        begin = getattr(policy, "begin", None)
+        if begin is not None:
+            begin(conversation_id, env)
+        live.episode.usage.env_seconds += time.perf_counter() - start
+
+    def _step(self, live: _Live) -> None:
+        start = time.perf_counter()
+        action, episode, messages = live.action, live.episode, live.conversation.messages
+        result, reward, terminated, truncated, info = live.env.step(action.text)
+        episode.turns.append(
+            Turn(
+                observation=messages[-1].content,
+                thought=action.thought,
+                action=action.text,
+                result=result,
+                calls=info["calls"],
+                results=info["results"],
+                checks=info["checks"],
+                reward=float(reward),
+                invalid=info["invalid_action"],
+                stop=action.stop,
+                prompt_ids=action.prompt_ids,
+                token_ids=action.token_ids,
+                logprobs=action.logprobs,
+                state_key=info["state_key"],
+            )
+        )
+        messages += [Message("assistant", action.text), Message("tool", result)]
+        # A context that is full ends the episode; the environment knows nothing of tokens.
+        out_of_context = action.stop == "context" and not terminated
+        episode.terminated, episode.truncated = terminated, truncated or out_of_context
+        if terminated or episode.truncated:
+            episode.score, episode.success = float(info["score"]), bool(info["success"])
+        usage = episode.usage
+        usage.prompt_tokens += len(action.prompt_ids)
+        usage.sampled_tokens += len(action.token_ids)
+        usage.policy_seconds += action.seconds
+        usage.cost += action.cost
+        usage.env_seconds += time.perf_counter() - start
+
+    def _retry(self, live: _Live, policy: Policy, fault: EnvironmentFault) -> _Live | None:
+        policy.release(live.conversation.id)
+        log.warning("%s, attempt %d: %s", live.job.id, live.attempt, fault)
+        # The environment that failed may be broken in ways we cannot see: never use it again.
+        live.env.close()
+        live.env = self._make()
+        if live.attempt > MAX_RETRIES:
+            live.episode.error = f"EnvironmentFault: {fault}"
+            live.episode.score = live.episode.success = None
+            return None
+        return _Live(live.job, live.env, live.attempt + 1)
+
+
+def _some(busy: dict[Future[None], _Live], *, everything: bool) -> Sequence[Future[None]]:
+    """Wait for one environment, then a moment for more (or for all); in submission order, for determinism."""
+    if not busy:
+        return []
+    if everything:
+        wait(busy)
+    else:
+        wait(busy, return_when=FIRST_COMPLETED)
+        wait(busy, timeout=LINGER_S)
+    return [future for future in busy if future.done()]
+
+
+def make_jobs(task_ids: Sequence[str], *, trials: int = 1, seed: int, prefix: str) -> list[Job]:
+    """Make ``trials`` jobs for each task, with sampling seeds that depend on nothing but the arguments."""
+    jobs = []
+    for at, task_id in enumerate(task_ids):
+        for trial in range(trials):
+            job_seed = int(np.random.SeedSequence((seed, at, trial)).generate_state(1)[0])
+            jobs.append(Job(f"{prefix}-{at:05d}-{trial}", task_id, job_seed))
+    return jobs
+
+
+def rollout(
+    env_id: str,
+    policy: Policy,
+    *,
+    episodes: int,
+    seed: int = 0,
+    concurrency: int = 32,
+    split: Split = "train",
+    trials: int = 1,
+    env_kwargs: dict[str, Any] | None = None,
+    on_episode: Progress | None = None,
+) -> list[Episode]:
+    """Play episodes of an environment with a policy.
+
+    Args:
+        env_id: Gymnasium id, for example ``"thinkact/FactbookQA-v0"``.
+        policy: Who acts.
+        episodes: How many episodes, all trials counted.
+        seed: Picks the tasks and every episode's sampling.
+        concurrency: Live environments at once.
+        split: Which tasks: ``train``, ``eval`` or ``hidden``.
+        trials: Episodes per task; ``episodes`` is rounded up to whole tasks.
+        env_kwargs: Difficulty knobs and the like, passed to ``gym.make``.
+        on_episode: Called with each episode as it ends, for progress and for writing it down.
+
+    Returns:
+        The episodes, in task order. Where the split has fewer tasks than asked, tasks repeat.
+
+    Raises:
+        ValueError: On arguments that make no sense.
+        gymnasium.error.Error: On an unknown environment id.
+    """
+    if episodes < 1 or trials < 1:
+        raise ValueError("episodes and trials must be at least 1.")
+    with Runner(env_id, concurrency=concurrency, env_kwargs={**(env_kwargs or {}), "split": split}) as runner:
+        n_tasks = -(-episodes // trials)
+        tasks = runner.sample_tasks(n_tasks, seed)
+        tasks = [tasks[at % len(tasks)] for at in range(n_tasks)]
+        return runner.run(make_jobs(tasks, trials=trials, seed=seed, prefix=split), policy, on_episode=on_episode)
