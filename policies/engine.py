@@ -127,14 +127,15 @@ def sample(logits: Tensor, draws: Tensor, temperature: float, top_p: float) -> t
     drawn = _nucleus(weight, total * top_p) if top_p < 1 else weight
     blocks = drawn.view(len(drawn), -1, _BLOCK)
     edges = blocks.sum(-1).double().cumsum(-1)  # (B, V / BLOCK)
-    target = (draws * edges[:, -1])[:, None]
+    whole = edges[:, -1:].contiguous()
+    target = draws[:, None] * whole
     block = torch.searchsorted(edges, target, right=True)
     # The last block or entry with any weight: rounding must not select an entry of weight 0.
-    block = torch.minimum(block, torch.searchsorted(edges, edges[:, -1:]))
+    block = torch.minimum(block, torch.searchsorted(edges, whole))
     before = F.pad(edges, (1, 0)).gather(1, block)
     inside = blocks.gather(1, block[..., None].expand(-1, 1, _BLOCK))[:, 0].double().cumsum(-1)
     entry = torch.searchsorted(inside, target - before, right=True)
-    entry = torch.minimum(entry, torch.searchsorted(inside, inside[:, -1:]))
+    entry = torch.minimum(entry, torch.searchsorted(inside, inside[:, -1:].contiguous()))
     tokens = block * _BLOCK + entry
     return tokens[:, 0], (weight.gather(1, tokens)[:, 0].double() / total).log().float()
 
@@ -213,6 +214,7 @@ class Engine:
         """All tokens of the slot so far, given and sampled."""
         return list(self._get(slot).tokens)
 
+    @torch.inference_mode()  # the tables belong to inference mode, and only it may write them
     def fork(self, slot: int) -> int:
         """Open a slot with a copy of the state of another.
 
@@ -262,18 +264,14 @@ class Engine:
     def _reserve(self, rows: int, length: int) -> None:
         self._table.reserve(rows, length, max_rows=self.max_slots, max_length=self.max_len)
 
-    def _admit(
-        self, requests: Sequence[GenRequest], params: SamplingParams
-    ) -> tuple[list[_Run], list[GenResult]]:
+    def _admit(self, requests: Sequence[GenRequest], params: SamplingParams) -> tuple[list[_Run], list[GenResult]]:
         if len({r.slot for r in requests}) != len(requests):
             raise ValueError("a slot may appear once per call")
         for request in requests:
             state = self._get(request.slot)
             if not state.tokens and not request.new_tokens:
                 raise ValueError(f"slot {request.slot} is empty and the request brings no tokens")
-            if request.new_tokens and not (
-                0 <= min(request.new_tokens) and max(request.new_tokens) < self.vocabulary
-            ):
+            if request.new_tokens and not (0 <= min(request.new_tokens) and max(request.new_tokens) < self.vocabulary):
                 raise ValueError(f"slot {request.slot}: token ids must lie in [0, {self.vocabulary})")
         runs: list[_Run] = []
         results: list[GenResult] = []
@@ -343,7 +341,7 @@ class Engine:
         for leader, followers in copies.items():
             slot = runs[leader].slot
             self._table.copy_row(slot.row, [runs[i].slot.row for i in followers], slot.stored)
-            logits[followers] = logits[leader]
+            logits[followers] = logits[leader].clone()
             for i in followers:
                 runs[i].slot.stored = slot.stored
         return logits

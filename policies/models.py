@@ -193,9 +193,7 @@ def _smollm2_folder() -> Path:
         # The converter's progress bar knows no switch.
         with _quiet(), contextlib.redirect_stderr(io.StringIO()):
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            source = AutoModelForCausalLM.from_pretrained(
-                gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-            )
+            source = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
             settings = source.config.to_dict()
             settings.pop("quantization_config", None)  # the weights are dequantised now
             model = LlamaForCausalLM(LlamaConfig(**settings))
@@ -234,9 +232,7 @@ def _fetched(name: str) -> Path:
             except LocalEntryNotFoundError:
                 pass
             HfApi().model_info(name, timeout=10)  # answers at once where a download would retry for a minute
-            return Path(
-                snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
-            )
+            return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
     except Exception as error:  # the hub lets the errors of its transport through, whichever that is
         raise ModelNotFound(
             f"no model {name!r} in the Hugging Face cache, and it could not be fetched ({error}). Either\n"
