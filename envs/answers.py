@@ -31,8 +31,9 @@ _NUMBER = re.compile(
     re.ASCII,
 )
 _MONTHS = (
-    "january february march april may june july august september october november december".split()  # fmt: skip
-)
+    "january february march april may june "
+    "july august september october november december"
+).split()
 _DATES = (
     re.compile(r"(?P<day>\d{1,2}) (?P<month>[a-z]+)\.?,? (?P<year>\d{3,4})", re.ASCII),
     re.compile(r"(?P<month>[a-z]+)\.? (?P<day>\d{1,2}),? (?P<year>\d{3,4})", re.ASCII),

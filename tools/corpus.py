@@ -100,7 +100,7 @@ def read_factbook(files: list[Path]) -> Iterator[Document]:
                     yield Document(title, text)
 
 
-def shown_text(text: str, *, soft: int = 120, hard: int = 330) -> str:
+def shown_text(text: str, *, soft: int = 90, hard: int = 330) -> str:
     """Return the head of a document, as the agent sees it.
 
     Whole lines are shown while they fit ``soft`` characters; a line that begins in the first half of that

