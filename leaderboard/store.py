@@ -1,0 +1,360 @@
+"""The board: a folder of submissions, and an SQLite index over them that can always be rebuilt."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from thinkact.leaderboard.records import (
+    BASELINES,
+    Kind,
+    Manifest,
+    RejectedSubmission,
+    complete,
+    lost,
+    read_back,
+    read_manifest,
+    submission_id,
+    to_lines,
+    write_whole,
+)
+from thinkact.leaderboard.statistics import Outcome, Summary, ranks, summarise, task_means
+from thinkact.policies.episode import Episode
+
+_INDEX_VERSION = 1
+_SCHEMA = f"""
+DROP TABLE IF EXISTS submission; DROP TABLE IF EXISTS outcome;
+CREATE TABLE submission (
+    id TEXT PRIMARY KEY, stamp TEXT NOT NULL, created TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+    suite TEXT NOT NULL, meta TEXT NOT NULL, withheld TEXT);
+CREATE TABLE outcome (
+    submission TEXT NOT NULL, env_id TEXT NOT NULL, env_version TEXT NOT NULL, split TEXT NOT NULL,
+    id TEXT NOT NULL, task TEXT NOT NULL, success INTEGER, score REAL, truncated INTEGER NOT NULL,
+    turns INTEGER NOT NULL, invalid_turns INTEGER NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
+    cost REAL NOT NULL, PRIMARY KEY (submission, id)) WITHOUT ROWID;
+PRAGMA user_version = {_INDEX_VERSION};
+"""
+_OUTCOME_COLUMNS = ", ".join(field.name for field in fields(Outcome))
+
+
+class BoardLocked(RuntimeError):
+    """Another process held the index for longer than the time allowed; try again."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One agent on one list of tasks.
+
+    Attributes:
+        submission: Id; :meth:`Board.episodes` takes it.
+        name: The agent's.
+        baseline: Shown for reference, takes no rank.
+        suite: Label of the settings it ran under; rows compare only within (suite, env, version, split).
+        env_id: Gymnasium id.
+        env_version: Version of the environment.
+        split: ``train``, ``eval`` or ``hidden``.
+        created: When it was submitted (ISO 8601, UTC).
+        meta: What the submitter noted.
+        summary: The figures.
+        rank: 1 + the number of agents of the same group shown to be better; None for a baseline.
+        earlier: Older submissions under the same name in the same group, not shown.
+    """
+
+    submission: str
+    name: str
+    baseline: bool
+    suite: str
+    env_id: str
+    env_version: str
+    split: str
+    created: str
+    meta: dict[str, Any]
+    summary: Summary
+    rank: int | None
+    earlier: int
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        """What rows must share to be compared: suite, env, its version and split."""
+        return self.suite, self.env_id, self.env_version, self.split
+
+
+class Board:
+    """A leaderboard in a folder: ``episodes/<submission>.jsonl`` and ``index.sqlite``.
+
+    The episode files are the truth and are never changed; the index is derived from them and repaired at
+    every use. Several processes may use one board.
+
+    Args:
+        path: The folder; made when it is missing.
+        busy_timeout_s: How long to wait for another process that writes the index.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = 10.0) -> None:
+        self.path = Path(path)
+        self.busy_timeout_s = busy_timeout_s
+        self._files = self.path / "episodes"
+        self._files.mkdir(parents=True, exist_ok=True)
+
+    def submit(
+        self,
+        name: str,
+        episodes: Iterable[Episode],
+        *,
+        kind: Kind = "agent",
+        suite: str = "default",
+        meta: dict[str, Any] | None = None,
+    ) -> str:
+        """Check and store one agent's episodes.
+
+        The same episodes under the same name, kind and suite give the same id and change nothing, except
+        that a damaged copy is mended. After a crash or on a full disk nothing half-written counts.
+
+        Args:
+            name: The agent's; a later submission under it takes its place in :meth:`rows`.
+            episodes: At least one; all tasks the agent was given, errored episodes included.
+            kind: ``"baseline"`` for rows that are references and take no rank.
+            suite: Label of the environment settings; agents compare within it.
+            meta: Notes in JSON types (model, training stage, command).
+
+        Returns:
+            The submission's id.
+
+        Raises:
+            RejectedSubmission: When an episode contradicts itself or there is none; nothing is stored.
+            OSError: When the disk is full or not writable; nothing is stored.
+        """
+        if not name.strip():
+            raise RejectedSubmission("a submission needs a name")
+        lines = to_lines(episodes)
+        if not lines:
+            raise RejectedSubmission("a submission needs at least one episode")
+        receipts = tuple(receipt for _, receipt in lines.values())
+        manifest = Manifest(
+            id=submission_id(name, kind, suite, [receipt.digest for receipt in receipts]),
+            name=name,
+            kind=kind,
+            suite=suite,
+            created=datetime.now(UTC).isoformat(),
+            meta=json.loads(json.dumps(meta or {}, allow_nan=False)),
+            episodes=receipts,
+        )
+        jsonl, manifest_file = self._paths(manifest.id)
+        known = self._manifest(manifest.id)
+        if known is None or not complete(known, jsonl):
+            write_whole(jsonl, b"".join(line for line, _ in lines.values()))
+        if known is None:
+            write_whole(manifest_file, manifest.model_dump_json().encode())
+        try:
+            self._repair()
+        except (BoardLocked, sqlite3.OperationalError):
+            pass  # The submission is safe on disk; the next use of the board indexes it.
+        return manifest.id
+
+    def rows(
+        self,
+        *,
+        suite: str | None = None,
+        env_id: str | None = None,
+        split: str | None = None,
+        history: bool = False,
+    ) -> list[Row]:
+        """Return the board: group by group, best success first.
+
+        Args:
+            suite: Only this suite.
+            env_id: Only this environment.
+            split: Only this split.
+            history: Every submission, not only the newest of each name in each group.
+
+        Raises:
+            BoardLocked: When the index needs repair and another process holds it.
+        """
+        self._repair()
+        wanted = {"suite": suite, "env_id": env_id, "split": split}
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        where = "".join(f" AND {key} = :{key}" for key in wanted)
+        query = (
+            "SELECT DISTINCT suite, env_id, env_version, split, created, submission, name, kind, meta "
+            "FROM outcome JOIN submission ON submission.id = outcome.submission "
+            f"WHERE withheld IS NULL{where} ORDER BY suite, env_id, env_version, split, created DESC"
+        )
+        with self._index() as db:
+            found = db.execute(query, wanted).fetchall()
+            groups: dict[tuple[str, str, str, str], list[tuple[str, ...]]] = {}
+            for record in found:
+                groups.setdefault(record[:4], []).append(record[4:])
+            return [row for group, members in groups.items() for row in self._group(db, group, members, history)]
+
+    def episodes(self, submission: str) -> Iterator[Episode]:
+        """Yield the episodes of a submission as they were submitted; lost ones as unresolved.
+
+        Raises:
+            KeyError: When there is no such submission.
+            RejectedSubmission: When the files are not what was submitted.
+        """
+        manifest = self._manifest(submission)
+        if manifest is None:
+            raise KeyError(f"no submission {submission!r} on this board")
+        found = read_back(manifest, self._paths(submission)[0].read_bytes())
+        for receipt in manifest.episodes:
+            yield found[receipt.digest] if receipt.digest in found else lost(manifest, receipt)
+
+    def withheld(self) -> dict[str, str]:
+        """Return the submissions that are not shown because their files were altered, with the reason."""
+        self._repair()
+        with self._index() as db:
+            return dict(db.execute("SELECT id, withheld FROM submission WHERE withheld IS NOT NULL"))
+
+    def rebuild(self) -> None:
+        """Throw the index away and derive it anew from the episode files; clears left-over part files."""
+        self._drop_index()
+        for leftover in self._files.glob(".*.part"):
+            leftover.unlink(missing_ok=True)
+        self._repair()
+
+    # Inside.
+
+    def _group(
+        self,
+        db: sqlite3.Connection,
+        group: tuple[str, str, str, str],
+        members: list[tuple[str, ...]],
+        history: bool,
+    ) -> list[Row]:
+        """Build one group's rows from (created, submission, name, kind, meta), newest first."""
+        names = [member[2] for member in members]
+        shown = [member for at, member in enumerate(members) if history or member[2] not in names[:at]]
+        where = "submission = ? AND env_id = ? AND env_version = ? AND split = ?"
+        outcomes = {
+            member[1]: [
+                _outcome(record)
+                for record in db.execute(
+                    f"SELECT {_OUTCOME_COLUMNS} FROM outcome WHERE {where}", (member[1], *group[1:])
+                )
+            ]
+            for member in shown
+        }
+        baselines = {member[1] for member in shown if member[3] == "baseline" or member[2] in BASELINES}
+        ranked = ranks({key: task_means(found) for key, found in outcomes.items() if key not in baselines})
+        rows = [
+            Row(
+                submission=key,
+                name=name,
+                baseline=key in baselines,
+                suite=group[0],
+                env_id=group[1],
+                env_version=group[2],
+                split=group[3],
+                created=created,
+                meta=json.loads(meta),
+                summary=summarise(outcomes[key]),
+                rank=ranked.get(key),
+                earlier=0 if history else names.count(name) - 1,
+            )
+            for created, key, name, _, meta in shown
+        ]
+        return sorted(rows, key=lambda row: (-row.summary.success, -row.summary.score, row.name))
+
+    def _paths(self, submission: str) -> tuple[Path, Path]:
+        if Path(submission).name != submission or submission.startswith("."):
+            raise KeyError(f"{submission!r} is not a submission id")
+        return self._files / f"{submission}.jsonl", self._files / f"{submission}.json"
+
+    def _manifest(self, submission: str) -> Manifest | None:
+        return read_manifest(self._paths(submission)[1])
+
+    def _stamp(self, submission: str) -> str:
+        """Tell whether the files changed since they were indexed, without reading them."""
+        parts: list[str] = []
+        for path in self._paths(submission):
+            try:
+                stat = path.stat()
+                parts.append(f"{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ino}")
+            except FileNotFoundError:
+                parts.append("-")
+        return " ".join(parts)
+
+    def _repair(self) -> None:
+        """Bring the index up to the files: what a crash left out is added, what is gone or changed redone."""
+        try:
+            self._repair_once()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            raise BoardLocked(f"{self.path}: the index is in use by another process ({error})") from error
+        except sqlite3.DatabaseError:  # Not a database, or a malformed one: the files know better.
+            self._drop_index()
+            self._repair_once()
+
+    def _repair_once(self) -> None:
+        present = {path.stem: self._stamp(path.stem) for path in sorted(self._files.glob("[!.]*.json"))}
+        with self._index() as db:
+            indexed = dict(db.execute("SELECT id, stamp FROM submission"))
+            if present == indexed:
+                return
+            db.execute("BEGIN IMMEDIATE")
+            for submission in indexed.keys() | present.keys():
+                if indexed.get(submission) == present.get(submission):
+                    continue
+                db.execute("DELETE FROM outcome WHERE submission = ?", (submission,))
+                db.execute("DELETE FROM submission WHERE id = ?", (submission,))
+                if submission in present:
+                    self._index_one(db, submission, present[submission])
+            db.execute("COMMIT")
+
+    def _index_one(self, db: sqlite3.Connection, submission: str, stamp: str) -> None:
+        manifest = self._manifest(submission)
+        withheld, episodes = None, list[Episode]()
+        try:
+            if manifest is None or manifest.id != submission:
+                raise RejectedSubmission("its manifest is damaged")
+            episodes = list(self.episodes(submission))
+        except (RejectedSubmission, ValidationError, OSError) as error:
+            withheld = str(error)
+        known = (manifest.created, manifest.name, manifest.kind, manifest.suite) if manifest else ("",) * 4
+        meta = json.dumps(manifest.meta if manifest else {})
+        db.execute(
+            "INSERT INTO submission VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (submission, stamp, *known, meta, withheld),
+        )
+        db.executemany(
+            f"INSERT INTO outcome (submission, env_id, env_version, split, {_OUTCOME_COLUMNS}) "
+            f"VALUES ({', '.join('?' * (4 + len(fields(Outcome))))})",
+            ((submission, one.env_id, one.env_version, one.split, *astuple(Outcome.of(one))) for one in episodes),
+        )
+
+    @contextmanager
+    def _index(self) -> Iterator[sqlite3.Connection]:
+        path = self.path / "index.sqlite"
+        with closing(sqlite3.connect(path, timeout=self.busy_timeout_s, isolation_level=None)) as db:
+            if not _is_current(db):
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("BEGIN IMMEDIATE")
+                if not _is_current(db):  # Another process may have been first.
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                db.execute("COMMIT")
+            yield db
+
+    def _drop_index(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            (self.path / f"index.sqlite{suffix}").unlink(missing_ok=True)
+
+
+def _is_current(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("PRAGMA user_version").fetchone()[0] == _INDEX_VERSION)
+
+
+def _outcome(record: tuple[Any, ...]) -> Outcome:
+    outcome = Outcome(*record)
+    success = None if outcome.success is None else bool(outcome.success)
+    return replace(outcome, success=success, truncated=bool(outcome.truncated))
