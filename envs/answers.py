@@ -87,6 +87,7 @@ def normal_name(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(char for char in folded if not unicodedata.combining(char))
     plain = re.sub(r"['’‘`ʻʼ]", "", plain).replace("&", " and ")
+    plain = re.sub(r"(?<=\b\w)\.", "", plain)  # "D.C." is "DC"
     # Separators between candidates survive as words of their own, so "A/B" is not "A B".
     plain = re.sub(r"([/|;+])", r" \1 ", plain)
     words = re.sub(r"[^\w/|;+]+|_", " ", plain).split()

@@ -103,6 +103,9 @@ FIELDS: dict[str, Field] = {
     )
 }  # fmt: skip
 
+#: Initials are spelled in too many ways to search for.
+_INITIALS = re.compile(r"\b[A-Z]\.[A-Z]\.")
+
 #: Document that lists a country's neighbours.
 BORDERS = "Land boundaries"
 
@@ -160,7 +163,7 @@ class Facts:
         for fact in self.by_field[key].values():
             value = normal_name(fact.value)
             words = value.split()
-            if not words or value == normal_name(fact.country):
+            if not words or value == normal_name(fact.country) or _INITIALS.search(fact.value):
                 continue
             if min(everything[word] for word in words) > 1 and any(
                 f" {value} " in line for country, line in lines.items() if country != fact.country

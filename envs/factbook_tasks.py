@@ -142,7 +142,7 @@ class Tasks:
             for fact in self.facts.unique(key):
                 words, hop = fact.field.words, fact.field.document
                 clue = fact.value
-                step = Hop(fact.title, (f"{clue} {words}", f"{clue} {hop}", f"{fact.country} {hop}"))
+                step = Hop(fact.title, (f"{clue} {words}", f"{hop} {clue}"))
                 found.append(
                     (key, fact, _Country(fact.country, f"{key}={clue}", text.format(clue), (step,), fact.country))
                 )

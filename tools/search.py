@@ -34,6 +34,8 @@ TOP_K = 5
 _CANDIDATES = 60
 #: bm25 of a strong match is about -20; a title that says what was asked must win over any text.
 _TITLE_BONUS = 40.0
+#: What a document gains when the query names its field and all other words stand at its beginning.
+_FIELD_BONUS = 20.0
 #: What a document gains when the query names its country and some word of its text.
 _HEAD_BONUS = 10.0
 _CACHED_QUERIES = 4096
@@ -74,9 +76,14 @@ def query_words(query: str) -> list[str]:
     """Split raw model text into the distinct words that are searched for, in order."""
     folded = unicodedata.normalize("NFKD", query[:MAX_QUERY_CHARS]).casefold()
     plain = "".join(char for char in folded if not unicodedata.combining(char))
-    words = dict.fromkeys(_WORD.findall(plain.replace("'", "").replace("’", "")))
-    chosen = [word for word in words if word not in _STOP]
-    return (chosen or list(words))[:MAX_QUERY_WORDS]
+    words: dict[str, None] = {}
+    chosen: dict[str, None] = {}
+    for match in _WORD.finditer(plain):
+        words[match[0]] = None
+        # ".in" is India's code and "in" is not worth a search.
+        if match[0] not in _STOP or plain[match.start() - 1 : match.start()] == ".":
+            chosen[match[0]] = None
+    return list(chosen or words)[:MAX_QUERY_WORDS]
 
 
 class FtsIndex:
@@ -125,6 +132,13 @@ class FtsIndex:
     def _search(self, words: tuple[str, ...]) -> tuple[Hit, ...]:
         asked = frozenset(map(_stem, words))
         scores = self._match(_any_of(words))
+        for row in scores:
+            # "Vienna capital": the document called Capital that says Vienna, before all that mention both.
+            tail = _title_words(self._titles[row - 1])[1]
+            others = asked - tail
+            if others and tail and tail <= asked:
+                begin = frozenset(map(_stem, query_words(self._texts[self._titles[row - 1]])))
+                scores[row] -= _FIELD_BONUS * len(others & begin) / len(others)
         for head in self._heads_in(words):
             # The query names a country: its documents come first, even where a long text or a field's
             # other name ("highest point" for Elevation) would bury them.
@@ -142,10 +156,7 @@ class FtsIndex:
         return tuple(Hit(row, self._titles[row - 1]) for _, row in ranked[:_CANDIDATES])
 
     def _match(self, expression: str) -> dict[int, float]:
-        sql = (
-            "SELECT rowid, bm25(docs, 4.0, 1.0) AS score FROM docs WHERE docs MATCH ? "
-            "ORDER BY score, rowid LIMIT ?"
-        )
+        sql = "SELECT rowid, bm25(docs, 4.0, 1.0) AS score FROM docs WHERE docs MATCH ? ORDER BY score, rowid LIMIT ?"
         return dict(self._connection().execute(sql, (expression, _CANDIDATES)).fetchall())
 
     def _heads_in(self, words: tuple[str, ...]) -> list[frozenset[str]]:
@@ -197,8 +208,7 @@ def build_index(documents: Iterable[Document], path: Path) -> None:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute(
-            "CREATE VIRTUAL TABLE docs USING "
-            "fts5(title, body, tokenize='porter unicode61 remove_diacritics 2')"
+            "CREATE VIRTUAL TABLE docs USING fts5(title, body, tokenize='porter unicode61 remove_diacritics 2')"
         )
         connection.executemany("INSERT INTO docs(title, body) VALUES (?, ?)", documents)
         connection.execute("INSERT INTO docs(docs) VALUES ('optimize')")
@@ -312,9 +322,7 @@ class SearchTool:
     def run(self, args: SearchArguments, ctx: ToolContext) -> ToolResult:
         """Search; a query without words is a mistake that the model is told about."""
         if not query_words(args.query):
-            return ToolResult(
-                call_id=ctx.call_id, content="Error: the query has no words.", error_kind="tool_error"
-            )
+            return ToolResult(call_id=ctx.call_id, content="Error: the query has no words.", error_kind="tool_error")
         hits = self._retriever.search(args.query, self._top_k)
         lines = [f"{self._handles.number(hit.title)} {hit.title}" for hit in hits]
         return ToolResult(call_id=ctx.call_id, content="\n".join(lines) or "No hits. Try other words.")
@@ -367,9 +375,7 @@ class OpenTool:
         if title is None:
             known = len(self._handles.snapshot())
             hint = f"Ids so far: 1 to {known}." if known else "Search first."
-            return ToolResult(
-                call_id=ctx.call_id, content=f"Error: no id {args.id}. {hint}", error_kind="tool_error"
-            )
+            return ToolResult(call_id=ctx.call_id, content=f"Error: no id {args.id}. {hint}", error_kind="tool_error")
         self._opened[title] = None
         return ToolResult(call_id=ctx.call_id, content=f"{title}\n{shown_text(self._retriever.text(title))}")
 
