@@ -311,7 +311,7 @@ class SearchTool:
 
     name = "search"
     description = "Find documents. Lists id and title of the best hits."
-    Arguments = SearchArguments
+    Arguments: type[BaseModel] = SearchArguments
     terminal = False
 
     def __init__(self, retriever: Retriever, handles: Handles, *, top_k: int = TOP_K) -> None:
@@ -356,7 +356,7 @@ class OpenTool:
 
     name = "open"
     description = "Read a document by its id."
-    Arguments = OpenArguments
+    Arguments: type[BaseModel] = OpenArguments
     terminal = False
 
     def __init__(self, retriever: Retriever, handles: Handles) -> None:

@@ -23,7 +23,7 @@ class SubmitTool:
 
     name = "submit"
     description = "Give the final answer. Ends the episode."
-    Arguments = SubmitArguments
+    Arguments: type[BaseModel] = SubmitArguments
     terminal = True
 
     def __init__(self) -> None:
