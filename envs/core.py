@@ -139,9 +139,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
 
     # Gymnasium.
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Start an episode.
 
         Args:

@@ -28,7 +28,8 @@ class TextSpace(gym.Space[str]):
         return isinstance(x, str) and len(x) <= self.max_length
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """Draw a short random string."""
+        """Draw a short random string. Raises ``ValueError`` for a mask or probabilities: there are none."""
+        _refuse_masks(mask, probability)
         letters = self.np_random.integers(97, 123, size=int(self.np_random.integers(1, 17)))
         return "".join(chr(int(letter)) for letter in letters)
 
@@ -65,5 +66,17 @@ class ToolCallSpace(TextSpace):
         super().__init__(max_length, seed=seed)
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """Draw one random call that the tools' JSON schemas accept."""
+        """Draw one random call that the tools' JSON schemas accept. Raises like :class:`TextSpace`."""
+        _refuse_masks(mask, probability)
         return sample_call(self.schemas, self.np_random)
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and isinstance(other, ToolCallSpace) and other.schemas == self.schemas
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+def _refuse_masks(mask: Any, probability: Any) -> None:
+    if mask is not None or probability is not None:
+        raise ValueError("Text spaces take neither a mask nor probabilities.")

@@ -7,6 +7,7 @@ that leaves ``run`` is a fault of ours and is raised by the environment as ``Env
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -118,8 +119,14 @@ def bind(call: ToolCall, tools: Mapping[str, Tool]) -> BoundCall:
     if tool is None:
         return refuse("unknown_tool", f"Error: no tool {clip(call.name, 40)!r}. Tools: {', '.join(tools)}.")
     arguments = dict(call.arguments)
-    if POSITIONAL in arguments:
-        arguments = {next(iter(tool.Arguments.model_fields)): arguments[POSITIONAL]}
+    names = list(tool.Arguments.model_fields)
+    if set(arguments) == {POSITIONAL} and names:
+        arguments = {names[0]: arguments[POSITIONAL]}
+    # The schema says additionalProperties: false; hold to it also where Arguments would ignore extras.
+    if unknown := set(arguments) - set(names):
+        name = clip(sorted(unknown)[0], 40)
+        known = ", ".join(names) or "none"
+        return refuse("invalid_arguments", f"Error: {call.name}: no argument {name!r}. Arguments: {known}.")
     try:
         return BoundCall(call, tool, tool.Arguments.model_validate(arguments))
     except ValidationError as error:
@@ -134,9 +141,10 @@ def clip(text: str, limit: int) -> str:
     """Cut ``text`` to about ``limit`` characters, keep head and tail, and show the cut."""
     if len(text) <= limit:
         return text
-    mark = f" …[{len(text) - limit} characters cut]… "
-    head = max(0, (limit - len(mark)) * 2 // 3)
-    tail = max(0, limit - len(mark) - head)
+    room = max(0, limit - len(f" …[{len(text)} characters cut]… "))
+    head = room * 2 // 3
+    tail = room - head
+    mark = f" …[{len(text) - room} characters cut]… "
     return text[:head] + mark + (text[-tail:] if tail else "")
 
 
@@ -147,31 +155,73 @@ def sample_call(schemas: list[dict[str, Any]], rng: np.random.Generator) -> str:
     """Draw a random call that is valid under the given function schemas, as action text.
 
     Used by ``action_space.sample()`` and by the random policy, so that both explore the same set.
+
+    Raises:
+        ValueError: When a schema asks for something that cannot be drawn (``pattern``, say); give such a
+            property ``examples``.
     """
     function = schemas[int(rng.integers(len(schemas)))]["function"]
-    parameters = function["parameters"]
-    arguments: dict[str, Any] = {}
-    for name, prop in parameters.get("properties", {}).items():
-        if name in parameters.get("required", []) or rng.random() < 0.5:
-            arguments[name] = _sample_value(prop, rng)
+    arguments = _sample_object(function["parameters"], function["parameters"].get("$defs", {}), rng)
     return json.dumps({"name": function["name"], "arguments": arguments}, ensure_ascii=False)
 
 
-def _sample_value(prop: Mapping[str, Any], rng: np.random.Generator) -> Any:
+def _sample_object(schema: Mapping[str, Any], defs: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    required = schema.get("required", [])
+    return {
+        name: _sample_value(prop, defs, rng)
+        for name, prop in schema.get("properties", {}).items()
+        if name in required or rng.random() < 0.5
+    }
+
+
+def _sample_value(prop: Mapping[str, Any], defs: Mapping[str, Any], rng: np.random.Generator) -> Any:
+    if "$ref" in prop:
+        return _sample_value(defs[prop["$ref"].rsplit("/", 1)[-1]], defs, rng)
+    if "const" in prop:
+        return prop["const"]
     options = prop.get("enum") or prop.get("examples")
     if options:
         return options[int(rng.integers(len(options)))]
-    if "anyOf" in prop:
-        return _sample_value(prop["anyOf"][int(rng.integers(len(prop["anyOf"])))], rng)
-    low, high = int(prop.get("minimum", 0)), int(prop.get("maximum", 99))
-    by_type: dict[str, Callable[[], Any]] = {
-        "integer": lambda: int(rng.integers(low, high + 1)),
-        "number": lambda: round(float(rng.uniform(low, high)), 3),
+    choices = prop.get("anyOf") or prop.get("oneOf")
+    if choices:
+        return _sample_value(choices[int(rng.integers(len(choices)))], defs, rng)
+    kind = prop.get("type", "string")
+    if kind == "string":
+        return _sample_text(prop, rng)
+    if kind == "array":
+        low = int(prop.get("minItems", 1))
+        size = int(rng.integers(low, int(prop.get("maxItems", low + 2)) + 1))
+        return [_sample_value(prop.get("items", {}), defs, rng) for _ in range(size)]
+    if kind in ("integer", "number"):
+        return _sample_number(prop, rng, whole=kind == "integer")
+    draws: dict[str, Callable[[], Any]] = {
         "boolean": lambda: bool(rng.integers(2)),
-        "array": lambda: [_sample_value(prop.get("items", {}), rng) for _ in range(int(rng.integers(1, 4)))],
+        "object": lambda: _sample_object(prop, defs, rng),
         "null": lambda: None,
     }
-    draw = by_type.get(str(prop.get("type", "string")))
-    if draw is not None:
-        return draw()
-    return " ".join(_WORDS[int(i)] for i in rng.integers(len(_WORDS), size=int(rng.integers(1, 4))))
+    return draws[kind]()
+
+
+def _sample_number(prop: Mapping[str, Any], rng: np.random.Generator, *, whole: bool) -> int | float:
+    if "multipleOf" in prop:
+        raise ValueError(f"cannot draw a multiple of {prop['multipleOf']}: give the property examples.")
+    span = 99 if whole else 99.0
+    low = prop.get("minimum", prop.get("exclusiveMinimum"))
+    high = prop.get("maximum", prop.get("exclusiveMaximum"))
+    if low is None:
+        low = 0 if high is None or high >= 0 else high - span
+    if high is None:
+        high = low + span
+    if whole:
+        first = math.ceil(low) + ("minimum" not in prop and prop.get("exclusiveMinimum") == math.ceil(low))
+        last = math.floor(high) - ("maximum" not in prop and prop.get("exclusiveMaximum") == math.floor(high))
+        return int(rng.integers(first, last + 1))
+    # Strictly inside the bounds, so that exclusive ones hold too; not rounded for the same reason.
+    return float(low + (high - low) * (0.01 + 0.98 * rng.random()))
+
+
+def _sample_text(prop: Mapping[str, Any], rng: np.random.Generator) -> str:
+    if "pattern" in prop or "format" in prop:
+        raise ValueError("cannot draw text for a pattern or format: give the property examples.")
+    text = " ".join(_WORDS[int(i)] for i in rng.integers(len(_WORDS), size=int(rng.integers(1, 4))))
+    return text.ljust(int(prop.get("minLength", 0)), "a")[: prop.get("maxLength")]
