@@ -85,10 +85,14 @@ class _Stream:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one request: the guest's reply (not to be trusted) and the supervised facts (to be)."""
+    """What came of one request: the guest's reply (not to be trusted) and the supervised facts (to be).
+
+    ``lost`` means that the box ended without a word from its supervisor: perhaps with the whole machinery.
+    """
 
     reply: dict[str, Any] | None
     run: ExecResult
+    lost: bool
 
 
 class Box:
@@ -175,7 +179,7 @@ class Box:
         status: Status = "killed"
         limit: str | None = None
         code: int | None = None
-        line_open = True
+        line_open, broken = True, False
         line, watch = self._line.fileno(), self._watch.fileno()
         poller = select.poll()
         streams = {stream.fd: stream for stream in (self._out, self._err) if stream.open}
@@ -251,7 +255,8 @@ class Box:
                 status, limit = "timeout", "cpu"
             else:
                 status = "ok" if code == 0 else "error" if code > 0 else "killed"
-        return Outcome(reply, self._result(status, limit, code, duration))
+        lost = reply is None and code is None and not broken
+        return Outcome(reply, self._result(status, limit, code, duration), lost)
 
     def _result(self, status: Status, limit: str | None, code: int | None, duration: float) -> ExecResult:
         out, out_dropped = self._out.take()

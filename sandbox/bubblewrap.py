@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from thinkact.sandbox import rootfs, seccomp
-from thinkact.sandbox.box import Box, readable, receive
+from thinkact.sandbox.box import Box, Outcome, readable, receive
 from thinkact.sandbox.plain import json_equal, strict_json
 from thinkact.sandbox.types import (
     CaseResult,
@@ -134,7 +134,7 @@ class BubblewrapSandbox:
         try:
             for path, data in (files or {}).items():
                 _write(box, path, data)
-            return box.talk({"op": "program", "argv": list(argv)}, wall, until_exit=True).run
+            return self._checked(box.talk({"op": "program", "argv": list(argv)}, wall, until_exit=True)).run
         finally:
             box.kill()
 
@@ -193,7 +193,7 @@ class BubblewrapSandbox:
     def _case(self, request: dict[str, object], wall: float) -> CaseResult:
         box = self._box()
         try:
-            outcome = box.talk(request, wall, until_exit=True)
+            outcome = self._checked(box.talk(request, wall, until_exit=True))
         finally:
             box.kill()
         run, reply = outcome.run, outcome.reply
@@ -211,6 +211,16 @@ class BubblewrapSandbox:
             return CaseResult(True, strict_json(reply["value"]), None, run)
         except ValueError as error:
             return _failed(f"the returned value is not plain JSON: {error}"[:500], run)
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """Return an outcome that the guest is to blame for.
+
+        Raises:
+            SandboxFault: The box went down with the fork server, which no guest can reach.
+        """
+        if outcome.lost and readable(self._server_pidfd, 0.5):
+            raise SandboxFault("the sandbox's fork server died; create a new sandbox")
+        return outcome
 
     def _wall(self, timeout: float | None) -> float:
         wall = self.limits.wall_s if timeout is None else timeout
@@ -288,7 +298,7 @@ class BubblewrapSession:
         wall = self._sandbox._wall(timeout)
         box = self._live()
         try:
-            outcome = box.talk({"op": "cell", "code": code}, wall, until_exit=False)
+            outcome = self._sandbox._checked(box.talk({"op": "cell", "code": code}, wall, until_exit=False))
         except BaseException:  # a broken machine, or Ctrl-C half-way: the line is out of step
             self._drop()
             raise

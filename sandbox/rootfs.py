@@ -180,12 +180,15 @@ class Starter:
         """Start bubblewrap with an empty environment and, if this is root, as an unprivileged user.
 
         Raises:
+            SandboxUnavailable: bubblewrap cannot be executed by an unprivileged user.
             SandboxFault: The process could not be made.
         """
         future: Future[subprocess.Popen[bytes]] = Future()
         self._jobs.put((future, bwrap, worker_fd, fds, args, stderr))
         try:
             return future.result(timeout=60)
+        except (FileNotFoundError, PermissionError) as error:
+            raise SandboxUnavailable(f"{bwrap} cannot be run by an unprivileged user ({error}). {_INSTALL}") from error
         except (OSError, subprocess.SubprocessError, TimeoutError) as error:
             raise SandboxFault(f"cannot start {bwrap}: {error}") from error
 

@@ -344,7 +344,7 @@ def _limit_cpu(seconds: int, *, hard: bool) -> None:
     """Allow so many CPU seconds from now; a session's next cell may ask again, so its hard limit stays."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     until = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (until, until if hard else resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (until, until + 1 if hard else resource.RLIM_INFINITY))
 
 
 def _receive(line: socket.socket) -> dict[str, typing.Any] | None:
