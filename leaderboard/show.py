@@ -20,15 +20,18 @@ def table(board: Board, suite: str | None = None) -> Table:
     Baselines are dim and take no rank. Everything a submitter wrote is shown inert.
     """
     rows = board.rows(suite=suite)
-    title = "leaderboard" if suite is None else f"leaderboard · {one_line(suite)}"
-    view = Table(title=Text(title), box=box.SIMPLE_HEAD, caption=Text(_caption(board, rows)))
+    groups = {row.group for row in rows}
+    single = len(groups) == 1
+    title = _group_title(rows[0].group) if single else "leaderboard"
+    view = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=0, caption=Text(_caption(board, rows)), expand=False)
     view.add_column("#", justify="right")
     view.add_column("agent", overflow="fold", min_width=10)
-    for name in ("success % [95 %]", "score", "turns", "tokens", "s/ep", "inv %", "trunc %", "err", "n"):
+    for name in ("success %, 95 %", "score", "turns", "tokens", "s/ep", "inv%", "cut%", "err", "n"):
         view.add_column(name, justify="right", no_wrap=True)
     for group, members in groupby(rows, key=lambda row: row.group):
         view.add_section()
-        view.add_row("", Text(_group_title(group), style="bold cyan"))
+        if not single:
+            view.add_row("", Text(_group_title(group), style="bold cyan"))
         for row in members:
             view.add_row(*_cells(row), style="dim" if row.baseline else None)
     return view
@@ -47,7 +50,7 @@ def _cells(row: Row) -> list[Text]:
     s = row.summary
     agent = Text(one_line(row.name, 60))
     if row.baseline:
-        agent.append(" (baseline)", style="italic")
+        agent.append(" *")
     texts = (
         f"{100 * s.success:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]",
         f"{s.score:.3f}",
@@ -57,7 +60,7 @@ def _cells(row: Row) -> list[Text]:
         f"{100 * s.invalid:.1f}",
         f"{100 * s.truncated:.1f}",
         str(s.unresolved),
-        str(s.episodes) if s.episodes == s.tasks else f"{s.episodes} on {s.tasks}",
+        str(s.episodes),
     )
     return [Text("–" if row.rank is None else str(row.rank)), agent, *map(Text, texts)]
 
@@ -73,7 +76,8 @@ def _caption(board: Board, rows: list[Row]) -> str:
     else:
         caption = (
             "# = 1 + agents shown to be better (paired permutation over common tasks, Holm, 5 %); "
-            "errors count as not solved."
+            "* baseline, not ranked; inv%: turns that could not be run; cut%: episodes that met a limit; "
+            "err: faults, counted as not solved."
         )
     withheld = board.withheld()
     if withheld:

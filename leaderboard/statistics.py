@@ -216,7 +216,8 @@ def paired_p_value(differences: Sequence[float], *, seed: int = 0, resamples: in
     sizes = np.abs(d)
     if np.ptp(sizes) < 1e-12:
         fewer = int(min((d > 0).sum(), (d < 0).sum()))
-        return min(1.0, 2 * sum(math.comb(m, k) for k in range(fewer + 1)) / 2**m)
+        tail = sum(math.comb(m, k) for k in range(fewer + 1))
+        return min(1.0, float(2 * tail / 2**m))
     observed = abs(float(d.sum())) - 1e-9
     if m <= _EXACT_UP_TO:
         bits = np.arange(2**m)[:, None] >> np.arange(m) & 1  # (2^m, m)

@@ -112,7 +112,7 @@
   function scoreline(turns) {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("class", "scoreline");
-    svg.setAttribute("viewBox", `0 0 ${turns.length} 1`);
+    svg.setAttribute("viewBox", `0 0 ${turns.length - 0.06} 1`);
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", "score after each turn");
@@ -122,7 +122,7 @@
       const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
       const height = Math.max(0.04, Math.min(1, total));
       rect.setAttribute("x", String(at));
-      rect.setAttribute("width", "0.92");
+      rect.setAttribute("width", "0.94");
       rect.setAttribute("y", String(1 - height));
       rect.setAttribute("height", String(height));
       rect.setAttribute("class", turn.reward > 0 ? "gain" : turn.reward < 0 ? "loss" : "same");
@@ -138,7 +138,7 @@
     for (const [name, value] of episode.facts) facts.append(h("div", "", h("dt", "", name), h("dd", "", value)));
     const head = h("header", "episode", h("p", "eyebrow", episode.env),
       h("h1", "", episode.task),
-      h("p", "outcome", h("span", "status " + episode.status, episode.status), h("span", "dim", " " + episode.ending)),
+      h("p", "outcome", h("span", "status " + episode.status, episode.status), episode.ending === "cut by a limit" ? h("span", "dim", episode.ending) : null),
       facts);
     if (episode.turns.length > 1) head.append(scoreline(episode.turns));
     if (episode.turns.some((turn) => turn.sampled_tokens)) {
@@ -232,6 +232,8 @@
     render();
     drawList();
     window.scrollTo(0, 0);
+    byId("transcript").scrollTop = 0;
+    byId("transcript").focus({ preventScroll: true });
   }
 
   byId("previous").addEventListener("click", () => step(-1));

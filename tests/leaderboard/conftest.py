@@ -5,13 +5,31 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from thinkact.policies.episode import Episode, Turn, Usage
 
 ENV = "thinkact/FactbookQA-v0"
 COUNTRIES = ["France", "Peru", "Chad", "Nepal", "Oman", "Laos", "Fiji", "Malta", "Ghana", "Chile"]
 WEIRD = "<script>window.pwned=1</script></script><img src=x onerror=pwned=1>\x1b[31mred\x1b[0m \u202egnp.exe"
+
+
+@pytest.fixture
+def make() -> Callable[..., Episode]:
+    return episode
+
+
+@pytest.fixture
+def many() -> Callable[..., list[Episode]]:
+    return realistic
+
+
+@pytest.fixture
+def weird() -> str:
+    return WEIRD
 
 
 def episode(
