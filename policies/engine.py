@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -179,7 +179,8 @@ class Engine:
         limit = getattr(base.config, "max_position_embeddings", None)
         self.max_slots, self.max_len = max_slots, min(max_len, limit) if limit else max_len
         self.device = next(base.parameters()).device
-        self.vocabulary = base.get_input_embeddings().weight.shape[0]
+        embeddings: Any = base.get_input_embeddings()
+        self.vocabulary = int(embeddings.weight.shape[0])
         self._forward: Forward = (
             LlamaForward(model, dtype, self.max_len)
             if fused and LlamaForward.supports(model)

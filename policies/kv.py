@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-_GROWTH = 128  # table lengths are multiples of this
+_GROWTH = 64  # table lengths are multiples of this
 
 
 class KVTable:
@@ -40,7 +40,7 @@ class KVTable:
         if rows > self.rows:
             rows = min(max_rows, max(rows, self.rows * 3 // 2))
         if length > self.capacity:
-            rounded = -(-max(length, self.capacity * 5 // 4) // _GROWTH) * _GROWTH
+            rounded = -(-length // _GROWTH) * _GROWTH
             length = max(length, min(rounded, max_length))
         rows, length = max(rows, self.rows), max(length, self.capacity)
         if (rows, length) == (self.rows, self.capacity):
@@ -119,6 +119,11 @@ class Chunk:
         contiguous = list(rows) == list(range(rows[0], rows[0] + len(rows)))
         self.select: slice | Tensor = slice(rows[0], rows[0] + len(rows)) if contiguous else row
         even = self.width == 1 and min(starts) == max(starts)
+        # bf16 products on a CPU copy their operands unless these are contiguous: attending a few masked keys
+        # at the end of the table is cheaper than the copy.
+        tight = table.dtype == torch.bfloat16 and device.type == "cpu"
+        if self.width == 1 and tight and self.reach * 4 >= table.capacity * 3:
+            even, self.reach = even and self.reach == table.capacity, table.capacity
         self.mask = None if even else self.causal_mask()
 
     def causal_mask(self, window: int | None = None) -> Tensor:
@@ -166,8 +171,8 @@ class Forward(Protocol):
 
 def unwrap(model: nn.Module) -> PreTrainedModel:
     """Return the Hugging Face model inside a peft wrapper, or the model itself."""
-    inner = model.get_base_model() if hasattr(model, "peft_config") else model
-    return cast(PreTrainedModel, inner)
+    wrapped: Any = model
+    return cast(PreTrainedModel, wrapped.get_base_model() if hasattr(model, "peft_config") else model)
 
 
 def effective_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -210,13 +215,13 @@ def effective_weights(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-class _TableLayer(CacheLayerMixin):  # type: ignore[misc]
+class _TableLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """One layer of a `KVTable`, seen as a layer of a Hugging Face cache."""
 
     is_sliding = False
 
     def __init__(self, owner: _TableCache, index: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.owner, self.index = owner, index
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -242,7 +247,7 @@ class _TableLayer(CacheLayerMixin):  # type: ignore[misc]
         return -1
 
 
-class _TableCache(Cache):  # type: ignore[misc]
+class _TableCache(Cache):
     """A Hugging Face cache over a `KVTable` for one chunk."""
 
     def __init__(self, table: KVTable, chunk: Chunk) -> None:
@@ -266,8 +271,8 @@ class GenericForward:
         self.copy: PreTrainedModel | None = None
         if source is not model or any(p.dtype != dtype for p in source.parameters()):
             device = next(source.parameters()).device
-            self.copy = type(source)(source.config).to(device=device, dtype=dtype).eval()
-            self.copy.requires_grad_(False)
+            fresh: Any = type(source)(source.config)
+            self.copy = fresh.to(device=device, dtype=dtype).eval().requires_grad_(False)
         self.trims = "logits_to_keep" in inspect.signature(source.forward).parameters
         self.refresh()
 
@@ -292,7 +297,7 @@ class GenericForward:
 
     def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
         """See `Forward`."""
-        model = self.copy if self.copy is not None else self.source
+        model: Any = self.copy if self.copy is not None else self.source
         training = model.training
         mask: Any = chunk.mask if chunk.mask is not None else chunk.causal_mask()
         if "sliding_attention" in self.kinds:
@@ -302,7 +307,7 @@ class GenericForward:
         inputs: dict[str, Any] = {}
         last = chunk.padded[chunk.last] % chunk.width  # (B,), column of every row's last token
         if self.trims:
-            columns, last = last.unique(return_inverse=True)
+            columns, last = torch.unique(last, return_inverse=True)
             inputs["logits_to_keep"] = columns
         model.eval()
         try:
@@ -330,7 +335,7 @@ class _Linear:
         """Stack `parts`, each (out_i, in)."""
         weight = torch.cat([p.to(dtype) for p in parts])  # a new tensor, never the trainer's own
         self.weight, self.packed = weight, False
-        usable = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        usable = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         if usable and dtype == torch.bfloat16 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
             self.weight, self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, None), True
 
@@ -384,7 +389,7 @@ class LlamaForward:
         owner = torch.arange(self.heads, device=device) // self.group
         chosen = (owner[:, None] == torch.arange(self.kv_heads, device=device)).to(dtype)
         self.blocks = (chosen * self.head_dim**-0.5)[..., None]  # (H, KV, 1)
-        self.stack: list[tuple[Tensor, _Linear, _Linear, Tensor, _Linear, _Linear]] = []
+        self.stack: list[tuple[_Linear, _Linear, _Linear, _Linear]] = []
         self.dtype = dtype
         self.refresh()
 
@@ -393,35 +398,39 @@ class LlamaForward:
         """Copy the trained weights into the fused copy."""
         w = effective_weights(self.source)
 
-        def plain(name: str) -> Tensor:
-            return w[name].to(self.dtype, copy=True)
+        def folded(norm: str, *names: str) -> _Linear:
+            return _Linear([w[n].float() * w[norm].float() for n in names], self.dtype)
 
-        self.embed, self.norm = plain("model.embed_tokens.weight"), plain("model.norm.weight")
-        self.head = _Linear([w["model.embed_tokens.weight" if self.tied else "lm_head.weight"]], self.dtype)
+        self.embed = w["model.embed_tokens.weight"].to(self.dtype, copy=True)
+        self.head = folded("model.norm.weight", "model.embed_tokens.weight" if self.tied else "lm_head.weight")
         self.stack = []
         for i in range(self.layers):
             at = f"model.layers.{i}."
+            norms = at + "input_layernorm.weight", at + "post_attention_layernorm.weight"
             self.stack.append(
                 (
-                    plain(at + "input_layernorm.weight"),
-                    _Linear([w[f"{at}self_attn.{p}_proj.weight"] for p in "qkv"], self.dtype),
+                    folded(norms[0], *(f"{at}self_attn.{p}_proj.weight" for p in "qkv")),
                     _Linear([w[at + "self_attn.o_proj.weight"]], self.dtype),
-                    plain(at + "post_attention_layernorm.weight"),
-                    _Linear([w[f"{at}mlp.{p}_proj.weight"] for p in ("gate", "up")], self.dtype),
+                    folded(norms[1], *(f"{at}mlp.{p}_proj.weight" for p in ("gate", "up"))),
                     _Linear([w[at + "mlp.down_proj.weight"]], self.dtype),
                 )
             )
 
+    def _norm(self, x: Tensor) -> Tensor:
+        """RMS norm of (N, E) without its weight, which `refresh` folds into the product that follows."""
+        scale: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        return (x * scale.square_().div_(self.hidden).add_(self.eps).rsqrt_()).to(x.dtype)
+
     def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
         """See `Forward`."""
-        heads, kv, dim, shape = self.heads, self.kv_heads, self.head_dim, (self.hidden,)
+        heads, kv, dim = self.heads, self.kv_heads, self.head_dim
         cos, sin = self.cos[chunk.positions], self.sin[chunk.positions]  # (N, 1, D)
         x = F.embedding(chunk.tokens, self.embed)  # (N, E)
         single = chunk.width == 1 and self.diagonal
         mask = None if chunk.mask is None else chunk.mask[:, 0]  # (B, S, T)
         wide = None if single or chunk.mask is None else chunk.mask.repeat(1, 1, self.group, 1)
-        for i, (norm1, qkv_of, out_of, norm2, gate_up_of, down_of) in enumerate(self.stack):
-            qkv = qkv_of(F.rms_norm(x, shape, norm1, self.eps)).view(-1, heads + 2 * kv, dim)
+        for i, (qkv_of, out_of, gate_up_of, down_of) in enumerate(self.stack):
+            qkv = qkv_of(self._norm(x)).view(-1, heads + 2 * kv, dim)
             qk = qkv[:, : heads + kv]
             qk = (qk * cos).addcmul_(qk.roll(dim // 2, -1), sin)
             keys, values = chunk.store(table, i, qk[:, heads:], qkv[:, heads + kv :])
@@ -432,9 +441,9 @@ class LlamaForward:
             if i == self.layers - 1:  # what follows is only needed where logits are
                 mixed, x = mixed[chunk.last], x[chunk.last]
             x = x + out_of(mixed)
-            gate_up = gate_up_of(F.rms_norm(x, shape, norm2, self.eps))
+            gate_up = gate_up_of(self._norm(x))
             x = x + down_of(F.silu(gate_up[:, : self.inner]).mul_(gate_up[:, self.inner :]))
-        return self.head(F.rms_norm(x, shape, self.norm, self.eps))
+        return self.head(self._norm(x))
 
     def _attend_one(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """One query per row. q (B, H, D), keys and values (B, T, KV, D), mask (B, 1, T) to (B, H * D)."""

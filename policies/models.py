@@ -77,7 +77,8 @@ def load_model(
     source = _smollm2_folder() if name_or_path == SMOLLM2 else _resolve(name_or_path)
     model, tokenizer = _read(source, dtype=dtype, seed=seed)
     _check_markers(tokenizer, name_or_path)
-    return LoadedModel(model.to(device or "cpu").eval(), tokenizer, name_or_path)
+    placed: Any = model  # transformers wraps `to` and `eval` without types
+    return LoadedModel(placed.to(device or "cpu").eval(), tokenizer, name_or_path)
 
 
 def build_tiny(
@@ -110,12 +111,12 @@ def build_tiny(
         max_position_embeddings=4096,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.convert_tokens_to_ids(IM_END),
-        pad_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
+        eos_token_id=tokenizer.get_vocab()[IM_END],
+        pad_token_id=tokenizer.get_vocab()[END_OF_TEXT],
     )
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
+        model: Any = LlamaForCausalLM(config)
     return LoadedModel(model.eval(), tokenizer, "tiny")
 
 
@@ -163,13 +164,15 @@ def _train_tokenizer(texts: Sequence[str], vocab_size: int) -> PreTrainedTokeniz
         show_progress=False,
     )
     core.train_from_iterator(list(texts), trainer)
-    return PreTrainedTokenizerFast(
+    wrap: Any = PreTrainedTokenizerFast
+    wrapped: PreTrainedTokenizerFast = wrap(
         tokenizer_object=core,
         eos_token=IM_END,
         pad_token=END_OF_TEXT,
         additional_special_tokens=[IM_START],
         clean_up_tokenization_spaces=False,
     )
+    return wrapped
 
 
 def _smollm2_folder() -> Path:
@@ -266,7 +269,8 @@ def _culprit(folder: Path) -> Path:
 
 def _check_markers(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     for marker in (IM_START, IM_END):
-        if len(tokenizer.encode(marker, add_special_tokens=False)) != 1:
+        ids = tokenizer.encode(marker, add_special_tokens=False)
+        if tokenizer.convert_ids_to_tokens(ids) != [marker]:
             raise ModelLoadError(
                 f"the tokenizer of {name} has no single token {marker}, which conversations are framed with; "
                 f"use a model trained on ChatML, such as {SMOLLM2!r}"
@@ -276,19 +280,19 @@ def _check_markers(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No progress bars and no warnings from the loading libraries; settings are put back."""
-    verbosity = hf_logging.get_verbosity()
-    bars: Any = hf_logging.is_progress_bar_enabled()
+    switches: Any = hf_logging  # untyped
+    verbosity, bars = switches.get_verbosity(), switches.is_progress_bar_enabled()
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
     hub.setLevel(logging.CRITICAL)
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
+    switches.set_verbosity_error()
+    switches.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        hf_logging.set_verbosity(verbosity)
+        switches.set_verbosity(verbosity)
         hub.setLevel(level)
         if bars:
-            hf_logging.enable_progress_bar()
+            switches.enable_progress_bar()
