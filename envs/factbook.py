@@ -52,15 +52,16 @@ class FactbookQAEnv(ToolEnv[Question]):
         split: Split = "train",
         reward: Literal["step", "outcome"] = "step",
         render_mode: str | None = None,
-        hops: Sequence[int] = (1, 2),
+        hops: int | Sequence[int] = (1, 2),
         templates: Sequence[str] | None = None,
     ) -> None:
         self._index = factbook_index()
         self._tasks = factbook_tasks()
         super().__init__(split=split, reward=reward, render_mode=render_mode)
-        self.hops = tuple(sorted(set(hops)))
-        if not self.hops or not set(self.hops) <= set(HOPS):
-            raise ValueError(f"hops must be some of {HOPS}, not {tuple(hops)}.")
+        chosen = {hops} if isinstance(hops, int) else set(hops)
+        if not chosen or not chosen <= set(HOPS):
+            raise ValueError(f"hops must be some of {HOPS}, not {hops!r}.")
+        self.hops: tuple[int, ...] = tuple(sorted(chosen))
         self.templates = None if templates is None else tuple(dict.fromkeys(templates))
         self._pools = self._choose()
 

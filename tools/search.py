@@ -233,21 +233,32 @@ def open_index(name: str, fingerprint: str, documents: Iterable[Document]) -> Ft
         name: Short name of the corpus.
         fingerprint: Identifies the corpus; another one gives another file.
         documents: The corpus; read only when the index has to be built.
+
+    Raises:
+        OSError: When the cache folder cannot be written; the message names the fix.
     """
-    folder = cache_folder()
+    try:
+        return FtsIndex(_find_or_build(cache_folder(), name, fingerprint, documents), fingerprint)
+    except OSError as error:
+        raise OSError(
+            f"The search index cannot be kept: {error}. Fix: set THINKACT_CACHE to a folder that can be written."
+        ) from error
+
+
+def _find_or_build(folder: Path, name: str, fingerprint: str, documents: Iterable[Document]) -> Path:
     for path in sorted(folder.glob(f"{name}-{fingerprint}-*.sqlite")):
         try:
             if _digest(path) == path.stem.rsplit("-", 1)[1]:
-                return FtsIndex(path, fingerprint)
-        except OSError:
-            continue  # another process replaced it just now
+                return path
+        except FileNotFoundError:
+            continue  # another process found it damaged, too
         path.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
         draft = Path(scratch) / "index.sqlite"
         build_index(documents, draft)
         path = folder / f"{name}-{fingerprint}-{_digest(draft)}.sqlite"
         os.replace(draft, path)
-    return FtsIndex(path, fingerprint)
+    return path
 
 
 def _digest(path: Path) -> str:
