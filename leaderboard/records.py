@@ -8,6 +8,7 @@ decides a figure, so a submission cannot be altered under its own id.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -166,7 +167,7 @@ def read_back(manifest: Manifest, data: bytes) -> dict[str, Episode]:
     if submission_id(manifest.name, manifest.kind, manifest.suite, expected) != manifest.id:
         raise RejectedSubmission(f"the manifest of {manifest.id} was altered")
     found: dict[str, Episode] = {}
-    for number, line in enumerate(data.splitlines(keepends=True), 1):
+    for number, line in enumerate(io.BytesIO(data), 1):
         key = digest(line)
         if key in expected:
             episode = Episode.model_validate_json(line)

@@ -14,7 +14,6 @@ from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from thinkact.policies.episode import Episode
 
@@ -22,7 +21,6 @@ from thinkact.policies.episode import Episode
 Z = NormalDist().inv_cdf(0.975)
 _RESAMPLES = 10_000
 _EXACT_UP_TO = 12
-_CHUNK = 2_000
 
 
 @dataclass(frozen=True)
@@ -222,10 +220,10 @@ def paired_p_value(differences: Sequence[float], *, seed: int = 0, resamples: in
     if m <= _EXACT_UP_TO:
         bits = np.arange(2**m)[:, None] >> np.arange(m) & 1  # (2^m, m)
         return float(np.mean(np.abs((2 * bits - 1) @ d) >= observed))
-    rng, hits = np.random.default_rng(seed), 0
-    for start in range(0, resamples, _CHUNK):
-        flips: npt.NDArray[np.int8] = rng.integers(0, 2, size=(min(_CHUNK, resamples - start), m), dtype=np.int8)
-        hits += int(np.count_nonzero(np.abs((2 * flips - 1) @ d) >= observed))
+    # n random signs of one size add up to size * (2 Binomial(n, 1/2) - n): one draw per distinct size.
+    values, counts = np.unique(sizes.round(12), return_counts=True)
+    plus = np.random.default_rng(seed).binomial(counts, 0.5, size=(resamples, len(values)))  # (R, distinct)
+    hits = int(np.count_nonzero(np.abs((2 * plus - counts) @ values) >= observed))
     return (1 + hits) / (1 + resamples)
 
 

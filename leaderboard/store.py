@@ -148,7 +148,7 @@ class Board:
             episodes=receipts,
         )
         jsonl, manifest_file = self._paths(manifest.id)
-        known = self._manifest(manifest.id)
+        known = read_manifest(manifest_file)
         if known is None or not complete(known, jsonl):
             write_whole(jsonl, b"".join(line for line, _ in lines.values()))
         if known is None:
@@ -201,10 +201,11 @@ class Board:
             KeyError: When there is no such submission.
             RejectedSubmission: When the files are not what was submitted.
         """
-        manifest = self._manifest(submission)
+        jsonl, manifest_file = self._paths(submission)
+        manifest = read_manifest(manifest_file)
         if manifest is None:
             raise KeyError(f"no submission {submission!r} on this board")
-        found = read_back(manifest, self._paths(submission)[0].read_bytes())
+        found = read_back(manifest, jsonl.read_bytes())
         for receipt in manifest.episodes:
             yield found[receipt.digest] if receipt.digest in found else lost(manifest, receipt)
 
@@ -269,19 +270,10 @@ class Board:
             raise KeyError(f"{submission!r} is not a submission id")
         return self._files / f"{submission}.jsonl", self._files / f"{submission}.json"
 
-    def _manifest(self, submission: str) -> Manifest | None:
-        return read_manifest(self._paths(submission)[1])
-
     def _stamp(self, submission: str) -> str:
         """Tell whether the files changed since they were indexed, without reading them."""
-        parts: list[str] = []
-        for path in self._paths(submission):
-            try:
-                stat = path.stat()
-                parts.append(f"{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ino}")
-            except FileNotFoundError:
-                parts.append("-")
-        return " ".join(parts)
+        stats = [path.stat() for path in self._paths(submission) if path.exists()]
+        return " ".join(f"{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ino}" for stat in stats)
 
     def _repair(self) -> None:
         """Bring the index up to the files: what a crash left out is added, what is gone or changed redone."""
@@ -312,7 +304,7 @@ class Board:
             db.execute("COMMIT")
 
     def _index_one(self, db: sqlite3.Connection, submission: str, stamp: str) -> None:
-        manifest = self._manifest(submission)
+        manifest = read_manifest(self._paths(submission)[1])
         withheld, episodes = None, list[Episode]()
         try:
             if manifest is None or manifest.id != submission:
@@ -336,10 +328,11 @@ class Board:
     def _index(self) -> Iterator[sqlite3.Connection]:
         path = self.path / "index.sqlite"
         with closing(sqlite3.connect(path, timeout=self.busy_timeout_s, isolation_level=None)) as db:
-            if not _is_current(db):
+            version = "PRAGMA user_version"
+            if db.execute(version).fetchone() != (_INDEX_VERSION,):
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("BEGIN IMMEDIATE")
-                if not _is_current(db):  # Another process may have been first.
+                if db.execute(version).fetchone() != (_INDEX_VERSION,):  # Another process may have been first.
                     for statement in _SCHEMA.split(";"):
                         db.execute(statement)
                 db.execute("COMMIT")
@@ -348,10 +341,6 @@ class Board:
     def _drop_index(self) -> None:
         for suffix in ("", "-wal", "-shm"):
             (self.path / f"index.sqlite{suffix}").unlink(missing_ok=True)
-
-
-def _is_current(db: sqlite3.Connection) -> bool:
-    return bool(db.execute("PRAGMA user_version").fetchone()[0] == _INDEX_VERSION)
 
 
 def _outcome(record: tuple[Any, ...]) -> Outcome:
