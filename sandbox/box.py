@@ -242,11 +242,16 @@ class Box:
             if finished:
                 break
         duration = time.monotonic() - begin
-        if until_exit or reply is None or code is not None:
-            self._die()
         most = 17 * _PIPE  # no pipe holds more
+        ended = until_exit or reply is None or code is not None
+        if ended:
+            self._die()
         self._out.drain(most)
         self._err.drain(most)
+        if limit is None and max(self._out.seen, self._err.seen) > flood:
+            # Found after the end: the verdict must not hang on who was faster.
+            status, limit, code = "output_limit", "output", -signal.SIGKILL
+            self._die()
         if reply is None and line_open and until_exit:
             self._read_line(incoming)
             reply, _ = _parse_frame(incoming, self._limits.output_bytes)

@@ -88,6 +88,11 @@ class BubblewrapSandbox:
             for fd in (said, worker, bpf):
                 os.close(fd)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can still make boxes."""
+        return not self._closed and os.getpid() == self._pid and not readable(self._server_pidfd, 0)
+
     def _box(self, stdin_fd: int | None = None) -> Box:
         """Make a box.
 
@@ -305,9 +310,10 @@ class BubblewrapSession:
         run, reply = outcome.run, outcome.reply
         if run.status == "killed" and reply is not None and box.alive:
             status, code_number = reply.get("status"), reply.get("exit_code")
-            if status in ("ok", "error", "oom") and type(code_number) is int:
-                limit = "memory" if status == "oom" else run.limit_hit
-                return _with_status(run, status, code_number, limit)
+            if status in ("ok", "error") and type(code_number) is int:
+                return _with_status(run, status, code_number, run.limit_hit)
+            if status == "oom":  # a MemoryError: the interpreter lives on
+                return _with_status(run, status, 1, "memory")
         self._drop()
         text = f"{run.stderr}{_reason(run, wall)}{_LOST}"
         status = "killed" if run.status in ("ok", "error") else run.status

@@ -32,6 +32,7 @@ _INSTALL = "Install it, for example with: apt-get install bubblewrap"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
 _MIN_KERNEL = (5, 14)
+_NO_RANDOM_ADDRESSES = 0x0040000
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,9 @@ class Starter:
             raise SandboxFault(f"cannot start {bwrap}: {error}") from error
 
     def _run(self) -> None:
+        # Without random addresses, what a program prints about them is the same in every episode. Kernels
+        # and containers that refuse lose only that. It is this thread's setting, inherited by its children.
+        ctypes.CDLL(None).personality(_NO_RANDOM_ADDRESSES)
         python = interpreter()
         home = python.home
         root = os.geteuid() == 0
@@ -217,6 +221,15 @@ class Starter:
                 future.set_result(process)
             except BaseException as error:
                 future.set_exception(error)
+
+
+def _after_fork() -> None:
+    """Forget the parent's thread, and a lock that another of its threads may have held."""
+    Starter._current = None
+    Starter._guard = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _free_user() -> int:
