@@ -8,6 +8,7 @@
   let filter = "all";
   let current = 0;
   let tokens = false;
+  let opened = null;
 
   // Text only ever becomes text nodes.
   const h = (tag, className, ...children) => {
@@ -196,8 +197,10 @@
   function step(direction) {
     for (let at = current + direction; at >= 0 && at < items.length; at += direction)
       if (matches(items[at])) {
-        if (byId("episode-" + at)) location.hash = hash(at);
-        else location.href = address(at);
+        if (byId("episode-" + at)) {
+          location.hash = hash(at);
+          open(); // at once: a second key press must not wait for the hashchange event
+        } else location.href = address(at);
         return;
       }
   }
@@ -218,6 +221,7 @@
   }
 
   function open() {
+    opened = location.hash;
     const [index, wanted] = location.hash.slice(1).split("/");
     filter = ["solved", "failed", "error"].includes(wanted) ? wanted : "all";
     const first = Number(document.querySelector('script[id^="episode-"]').id.slice(8));
@@ -238,7 +242,7 @@
 
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
-  window.addEventListener("hashchange", open);
+  window.addEventListener("hashchange", () => location.hash !== opened && open());
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea")) return;
     if (event.key === "j" || event.key === "ArrowRight") step(1);

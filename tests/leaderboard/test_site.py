@@ -181,6 +181,10 @@ def test_in_a_browser(board, many, make, weird, tmp_path):
         page.set_viewport_size({"width": 1280, "height": 900})
         page.keyboard.press("k")  # over the page's border
         page.wait_for_url(f"**/episodes-0.html#{CHUNK - 1}")
+        for key_name in "kkkjjj":  # faster than the browser reports a change of address
+            page.keyboard.press(key_name)
+        assert page.url.endswith(f"#{CHUNK - 1}")
+        assert page.inner_text("#position") == f"{CHUNK} / {CHUNK + 1}"
         page.keyboard.press("t")
         assert page.locator(".tokens .token").count() > 20
         page.click("#filters button:has-text('Failed')")
