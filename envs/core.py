@@ -215,7 +215,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         }
         return observation, step_reward.value, terminated, truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the transcript of the episode so far (``render_mode="ansi"``)."""
         if self.render_mode is None:
             return None
@@ -272,7 +272,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             tools={name: tool.snapshot() for name, tool in self._tools.items()},
             family=copy.deepcopy(self._family_state()),
             transcript=tuple(episode.transcript),
-            rng=copy.deepcopy(self.np_random.bit_generator.state),
+            rng=copy.deepcopy(dict(self.np_random.bit_generator.state)),
         )
 
     def restore(self, snapshot: Snapshot) -> None:

@@ -7,7 +7,7 @@ custom space it refuses and names ``shared_memory=False``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
@@ -38,7 +38,7 @@ class TextSpace(gym.Space[str]):
         """Text has no fixed-size array form."""
         return False
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[str]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
         """Return the samples themselves: strings are JSON."""
         return list(sample_n)
 

@@ -1,0 +1,73 @@
+"""Every registered environment passes every rule of the contract, on its real tools."""
+
+import os
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from thinkact import ENV_IDS
+from thinkact.envs.conformance import EXACT, MISTAKES, RULES, Subject, check_environment, play, take
+from thinkact.sandbox import probe
+from thinkact.tools import sample_call
+
+NEEDS_SANDBOX = {"thinkact/PythonTask-v0"}
+
+
+@pytest.fixture(scope="module", params=ENV_IDS)
+def env_id(request):
+    if request.param in NEEDS_SANDBOX:
+        report = probe()
+        if not report.works and os.environ.get("CI") != "true":
+            pytest.skip(f"no isolation on this machine: {report.detail}")
+    return request.param
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule(env_id, rule):
+    rule(Subject(env_id, tasks=8))
+
+
+@pytest.fixture(scope="module")
+def pair(env_id):
+    with Subject(env_id).open() as env, Subject(env_id).open() as other:
+        yield env, other
+
+
+def test_any_actions_add_up_repeat_and_continue(pair):
+    env, other = pair
+    task_id = env.sample_tasks(1, 7)[0]
+    env.reset(options={"task_id": task_id})
+    samples = st.integers(0, 2**32).map(partial(_sample, env))
+    actions = st.lists(st.sampled_from(MISTAKES) | st.text(max_size=40) | samples, min_size=1, max_size=5)
+
+    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(actions, st.integers(0, 4))
+    def holds(actions, cut):
+        steps = play(env, task_id, actions)
+        assert sum(step.reward for step in steps) == pytest.approx(steps[-1].facts["score"], abs=EXACT)
+        assert 0.0 <= steps[-1].facts["score"] <= 1.0
+        cut = min(cut, len(steps) - 1)
+        assert play(other, task_id, actions[:cut]) == steps[:cut]
+        if cut == 0:
+            other.reset(options={"task_id": task_id})
+        env.restore(other.snapshot())
+        assert [take(env, action) for action in actions[cut : len(steps)]] == steps[cut:]
+
+    holds()
+
+
+def _sample(env, seed):
+    import numpy as np
+
+    return sample_call(env.tool_schemas, np.random.default_rng(seed))
+
+
+def test_check_environment_lists_every_finding(env_id, monkeypatch):
+    def never(subject):
+        raise AssertionError("it does not")
+
+    monkeypatch.setattr("thinkact.envs.conformance.RULES", (never, never))
+    with pytest.raises(AssertionError, match="2 of 2 rules.*\n- never: it does not\n- never"):
+        check_environment(env_id)
