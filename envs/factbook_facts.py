@@ -6,6 +6,7 @@ A value that cannot be read without doubt (two capitals, a range, a footnote) is
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections import Counter
@@ -250,6 +251,7 @@ _EXTRA: dict[str, tuple[str, ...]] = {
 }
 
 
+@functools.cache
 def split_of(country: str) -> Split:
     """Return the split that a root country belongs to: about 60 % train, 25 % eval, 15 % hidden."""
     place = int.from_bytes(hashlib.sha256(f"factbook:{country}".encode()).digest()[:4], "big") % 100

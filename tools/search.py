@@ -74,8 +74,10 @@ class Retriever(Protocol):
 
 def query_words(query: str) -> list[str]:
     """Split raw model text into the distinct words that are searched for, in order."""
-    folded = unicodedata.normalize("NFKD", query[:MAX_QUERY_CHARS]).casefold()
-    plain = "".join(char for char in folded if not unicodedata.combining(char))
+    plain = query[:MAX_QUERY_CHARS].casefold()
+    if not plain.isascii():
+        folded = unicodedata.normalize("NFKD", plain)
+        plain = "".join(char for char in folded if not unicodedata.combining(char))
     words: dict[str, None] = {}
     chosen: dict[str, None] = {}
     for match in _WORD.finditer(plain):
@@ -106,7 +108,7 @@ class FtsIndex:
         self._texts: dict[str, str] = {title: body for _, title, body in rows}
         self._heads: dict[frozenset[str], list[int]] = {}
         for row, title in enumerate(self._titles, 1):
-            self._heads.setdefault(_title_words(title)[0], []).append(row)
+            self._heads.setdefault(_head_words(title.partition(": ")[0]), []).append(row)
         self._heads.pop(frozenset(), None)
         self._cached = functools.lru_cache(maxsize=_CACHED_QUERIES)(self._search)
 
@@ -184,7 +186,12 @@ def _any_of(words: tuple[str, ...]) -> str:
 @functools.lru_cache(maxsize=65536)
 def _title_words(title: str) -> tuple[frozenset[str], frozenset[str]]:
     head, _, tail = title.partition(": ")
-    return frozenset(map(_stem, query_words(head))), frozenset(map(_stem, query_words(tail)))
+    return _head_words(head), frozenset(map(_stem, query_words(tail)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _head_words(head: str) -> frozenset[str]:
+    return frozenset(map(_stem, query_words(head)))
 
 
 def _stem(word: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkact.envs.answers import Answer, normal_name, read_date, read_number
+from thinkact.envs.answers import Answer, read_date, read_number
 
 NAME = Answer("name", "Côte d'Ivoire", aliases=("Ivory Coast",))
 CITY = Answer("name", "Washington, D.C.")
@@ -128,4 +128,3 @@ def test_abbreviated_months_must_be_unambiguous() -> None:
 def test_never_raises(text: str) -> None:
     for gold in (NAME, COUNT, YEARS, PERCENT, DAY, CODE):
         gold.accepts(text)
-    assert normal_name(normal_name(text)) == normal_name(text)
