@@ -36,7 +36,7 @@ def receive(line: socket.socket, timeout: float) -> tuple[dict[str, Any] | None,
     if not readable(line.fileno(), timeout):
         raise SandboxFault(f"the sandbox did not answer within {timeout:.0f} s")
     try:
-        data, rights, _, _ = line.recvmsg(1 << 16, socket.CMSG_SPACE(4))
+        data, rights, _, _ = line.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
     except OSError:
         return None, None
     fds = array.array("i")

@@ -11,12 +11,10 @@ and processor caches. Processor time is limited by the clock and the number of p
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import json
 import os
 import socket
-import stat
 import subprocess
 import threading
 import weakref
@@ -28,19 +26,16 @@ from typing import Literal, Self
 from thinkact.sandbox import rootfs, seccomp
 from thinkact.sandbox.box import Box, Outcome, readable, receive
 from thinkact.sandbox.plain import json_equal, strict_json
+from thinkact.sandbox.session import BubblewrapSession, with_status, write_file
 from thinkact.sandbox.types import (
     CaseResult,
     ExecResult,
     Limits,
-    MiB,
     SandboxFault,
-    SandboxFileError,
     SandboxUnavailable,
-    Status,
 )
 
 _START_S = 30.0
-_LOST = "[the session was stopped: its variables and files are gone, the next call starts a fresh one]\n"
 
 
 class BubblewrapSandbox:
@@ -66,12 +61,12 @@ class BubblewrapSandbox:
         self._process: subprocess.Popen[bytes] | None = None
         self._server_pidfd = -1
         said = os.memfd_create("thinkact-stderr", os.MFD_CLOEXEC)
-        worker = _memory_file("thinkact-worker", Path(__file__).with_name("worker.py").read_bytes())
+        inner = [_memory_file(f"thinkact-{name}", Path(__file__).with_name(name).read_bytes()) for name in rootfs.INNER]
         bpf = _memory_file("thinkact-seccomp", seccomp.build() if seccomp.supported() else b"")
         try:
             bwrap = rootfs.find_bwrap()
             args = [str(far.fileno()), str(bpf)]
-            self._process = rootfs.Starter.get().start(bwrap, worker, args, [far.fileno(), bpf], said)
+            self._process = rootfs.Starter.get().start(bwrap, inner, args, [far.fileno(), bpf], said)
             far.close()
             try:
                 _, fd = receive(self._server, _START_S)
@@ -85,21 +80,26 @@ class BubblewrapSandbox:
             raise
         finally:
             far.close()
-            for fd in (said, worker, bpf):
+            for fd in (said, *inner, bpf):
                 os.close(fd)
+
+    @property
+    def own(self) -> bool:
+        """Whether this process made the sandbox; a forked child must make its own."""
+        return os.getpid() == self._pid
 
     @property
     def alive(self) -> bool:
         """Whether it can still make boxes."""
-        return not self._closed and os.getpid() == self._pid and not readable(self._server_pidfd, 0)
+        return not self._closed and self.own and not readable(self._server_pidfd, 0)
 
-    def _box(self, stdin_fd: int | None = None) -> Box:
+    def make_box(self, stdin_fd: int | None = None) -> Box:
         """Make a box.
 
         Raises:
             SandboxFault: The sandbox is closed, belongs to the parent process, or could not make one.
         """
-        if os.getpid() != self._pid:
+        if not self.own:
             raise SandboxFault("this sandbox belongs to the parent process; create one after the fork")
         with self._lock:
             if self._closed:
@@ -129,17 +129,17 @@ class BubblewrapSandbox:
         """
         if isinstance(argv, str) or not argv or not all(isinstance(word, str) and "\0" not in word for word in argv):
             raise ValueError(f"argv must be a non-empty sequence of strings without NUL bytes, got {argv!r}")
-        wall = self._wall(timeout)
+        wall = self.wall(timeout)
         stdin_fd = _memory_file("thinkact-stdin", stdin) if stdin else None
         try:
-            box = self._box(stdin_fd)
+            box = self.make_box(stdin_fd)
         finally:
             if stdin_fd is not None:
                 os.close(stdin_fd)
         try:
             for path, data in (files or {}).items():
-                _write(box, path, data)
-            return self._checked(box.talk({"op": "program", "argv": list(argv)}, wall, until_exit=True)).run
+                write_file(box, path, data)
+            return self.checked(box.talk({"op": "program", "argv": list(argv)}, wall, until_exit=True)).run
         finally:
             box.kill()
 
@@ -183,7 +183,7 @@ class BubblewrapSandbox:
         """
         if not function.isidentifier():
             raise ValueError(f"{function!r} is not the name of a function")
-        wall = self._wall(timeout)
+        wall = self.wall(timeout)
         requests: list[dict[str, object]] = []
         for args in inputs:
             try:
@@ -196,9 +196,9 @@ class BubblewrapSandbox:
         return [self._case(request, wall) for request in requests]
 
     def _case(self, request: dict[str, object], wall: float) -> CaseResult:
-        box = self._box()
+        box = self.make_box()
         try:
-            outcome = self._checked(box.talk(request, wall, until_exit=True))
+            outcome = self.checked(box.talk(request, wall, until_exit=True))
         finally:
             box.kill()
         run, reply = outcome.run, outcome.reply
@@ -210,14 +210,14 @@ class BubblewrapSandbox:
         if "value" not in reply:
             reason = reply.get("error")
             oom = reply.get("oom") is True
-            run = _with_status(run, "oom" if oom else "error", 1, "memory" if oom else run.limit_hit)
+            run = with_status(run, "oom" if oom else "error", 1, "memory" if oom else run.limit_hit)
             return _failed(reason[:500] if isinstance(reason, str) else "no value", run)
         try:
             return CaseResult(True, strict_json(reply["value"]), None, run)
         except ValueError as error:
             return _failed(f"the returned value is not plain JSON: {error}"[:500], run)
 
-    def _checked(self, outcome: Outcome) -> Outcome:
+    def checked(self, outcome: Outcome) -> Outcome:
         """Return an outcome that the guest is to blame for.
 
         Raises:
@@ -227,14 +227,23 @@ class BubblewrapSandbox:
             raise SandboxFault("the sandbox's fork server died; create a new sandbox")
         return outcome
 
-    def _wall(self, timeout: float | None) -> float:
+    def wall(self, timeout: float | None) -> float:
+        """Return the seconds to allow.
+
+        Raises:
+            ValueError: The time-out is not a positive number.
+        """
         wall = self.limits.wall_s if timeout is None else timeout
         if not 0 < wall < float("inf"):
             raise ValueError(f"timeout must be a positive number of seconds, got {timeout!r}")
         return wall
 
     def close(self) -> None:
-        """Kill every process and session; closing twice is harmless."""
+        """Kill every process and session; closing twice is harmless.
+
+        Raises:
+            SandboxFault: Something would not die.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -244,12 +253,12 @@ class BubblewrapSandbox:
         self._server.close()
         process = self._process
         if process is not None:
-            if os.getpid() == self._pid:
+            if self.own:
                 # bubblewrap's death is the fork server's (--die-with-parent); then wait for both.
                 process.kill()
                 process.wait()
-                if self._server_pidfd >= 0:
-                    readable(self._server_pidfd, _START_S)
+                if self._server_pidfd >= 0 and not readable(self._server_pidfd, _START_S):
+                    raise SandboxFault(f"the sandbox did not die within {_START_S:.0f} s of SIGKILL")
             else:
                 process.returncode = 0  # the parent's process: nothing for this one to wait for
         if self._server_pidfd >= 0:
@@ -271,133 +280,6 @@ class BubblewrapSandbox:
             self.close()
 
 
-class BubblewrapSession:
-    """A Python interpreter in a box of its own; see :class:`thinkact.sandbox.types.Session`.
-
-    A cell that runs out of time, memory or patience takes the whole box with it, grandchildren included; the
-    result's stderr says so, and the next call starts a fresh one.
-    """
-
-    def __init__(self, sandbox: BubblewrapSandbox) -> None:
-        self._sandbox = sandbox
-        self._closed = False
-        self._box: Box | None = sandbox._box()
-
-    def _live(self) -> Box:
-        if self._closed:
-            raise SandboxFault("this session is closed")
-        if self._box is not None and not self._box.alive:
-            self._box.kill()
-            self._box = None
-        if self._box is None:
-            self._box = self._sandbox._box()
-        return self._box
-
-    def exec(self, code: str, *, timeout: float | None = None) -> ExecResult:
-        """Run one cell, echoing the value of a last expression.
-
-        Raises:
-            ValueError: The time-out is not a positive number.
-            SandboxFault: The session is closed or the machinery failed.
-        """
-        wall = self._sandbox._wall(timeout)
-        box = self._live()
-        try:
-            outcome = self._sandbox._checked(box.talk({"op": "cell", "code": code}, wall, until_exit=False))
-        except BaseException:  # a broken machine, or Ctrl-C half-way: the line is out of step
-            self._drop()
-            raise
-        run, reply = outcome.run, outcome.reply
-        if run.status == "killed" and reply is not None and box.alive:
-            status, code_number = reply.get("status"), reply.get("exit_code")
-            if status in ("ok", "error") and type(code_number) is int:
-                return _with_status(run, status, code_number, run.limit_hit)
-            if status == "oom":  # a MemoryError: the interpreter lives on
-                return _with_status(run, status, 1, "memory")
-        self._drop()
-        text = f"{run.stderr}{_reason(run, wall)}{_LOST}"
-        status = "killed" if run.status in ("ok", "error") else run.status
-        return ExecResult(run.stdout, text, run.exit_code, run.duration_s, run.truncated, run.limit_hit, status)
-
-    def _drop(self) -> None:
-        box, self._box = self._box, None
-        if box is not None:
-            box.kill() if os.getpid() == self._sandbox._pid else box.abandon()
-
-    def restart(self) -> None:
-        """Forget all state, files included.
-
-        Raises:
-            SandboxFault: The session is closed or the machinery failed.
-        """
-        self._drop()
-        self._live()
-
-    def write_file(self, path: str, data: bytes) -> None:
-        """Put a file into the work directory, making its parent directories.
-
-        Raises:
-            ValueError: The path is absolute or climbs out.
-            SandboxFileError: The program inside made that impossible (disk full, a symlink in the way).
-            SandboxFault: The machinery failed.
-        """
-        _write(self._live(), path, data)
-
-    def read_file(self, path: str, *, max_bytes: int = 16 * MiB) -> bytes:
-        """Get a regular file from the work directory; links are not followed.
-
-        Raises:
-            ValueError: The path is absolute or climbs out.
-            SandboxFileError: There is no such regular file, or it is larger than ``max_bytes``.
-            SandboxFault: The machinery failed.
-        """
-        fd = self._live().open_file(path, write=False)
-        with open(fd, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise SandboxFileError(22, "not a regular file", path)
-            data = bytearray()
-            while len(data) <= max_bytes:
-                part = file.read(min(MiB, max_bytes + 1 - len(data)))
-                if not part:
-                    return bytes(data)
-                data += part
-        raise SandboxFileError(27, f"larger than {max_bytes} bytes", path)
-
-    def close(self) -> None:
-        """Kill every process of the session and drop its files; closing twice is harmless."""
-        self._closed = True
-        self._drop()
-
-    def __enter__(self) -> Self:
-        """Return the session."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the session."""
-        self.close()
-
-    def __del__(self) -> None:
-        """Close a forgotten session."""
-        if getattr(self, "_box", None) is not None:
-            self.close()
-
-
-def _reason(run: ExecResult, wall: float) -> str:
-    if run.status == "timeout":
-        return f"[time-out: the cell ran longer than {wall:g} s]\n" if run.limit_hit == "wall" else "[CPU time-out]\n"
-    if run.status == "oom":
-        return "[out of memory]\n"
-    if run.status == "output_limit":
-        return "[too much output]\n"
-    return f"[the interpreter ended, exit code {run.exit_code}]\n"
-
-
-def _with_status(run: ExecResult, status: Status, code: int, limit: str | None) -> ExecResult:
-    return dataclasses.replace(run, status=status, exit_code=code, limit_hit=limit)
-
-
 def _failed(reason: str, run: ExecResult) -> CaseResult:
     return CaseResult(False, None, reason, run)
 
@@ -412,23 +294,3 @@ def _memory_file(name: str, data: bytes) -> int:
     seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     return fd
-
-
-def _write(box: Box, path: str, data: bytes) -> None:
-    """Write a file through a descriptor that the supervisor opened.
-
-    Raises:
-        ValueError: The path is absolute or climbs out.
-        SandboxFileError: It could not be opened, or the work directory is full.
-        SandboxFault: The supervisor is gone.
-    """
-    fd = box.open_file(path, write=True)
-    try:
-        os.ftruncate(fd, 0)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-    except OSError as error:
-        raise SandboxFileError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(fd)

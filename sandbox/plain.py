@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+MAX_DEPTH = 100
+"""How deeply lists and dicts may be nested."""
+
 
 def json_equal(left: object, right: object) -> bool:
     """Whether two values are plain JSON of the same exact types and equal.
@@ -45,4 +48,15 @@ def strict_json(text: object) -> object:
         value: object = json.loads(text, parse_constant=refuse, parse_float=finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    return value
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH + 1):  # deeper, a caller's own recursion could be made to fail
+        level = [item for parent in level for item in _items(parent)]
+        if not level:
+            return value
+    raise ValueError("nested too deeply")
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

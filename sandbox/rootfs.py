@@ -27,7 +27,10 @@ from thinkact.sandbox.types import SandboxFault, SandboxUnavailable
 PYTHON_HOME = "/opt/python"
 """Where an interpreter that is not part of ``/usr`` appears inside, whatever its path on the host."""
 
-WORKER = "/run/thinkact/worker.py"
+INNER = ("worker.py", "guest.py")
+"""The files of this folder that go inside; the first is the program to start."""
+
+_INNER_HOME = "/run/thinkact"
 _INSTALL = "Install it, for example with: apt-get install bubblewrap"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
@@ -98,14 +101,14 @@ def explain(stderr: str) -> str:
     return f"the bubblewrap sandbox does not start here: {fix}. It said: {said[-800:]}"
 
 
-def command(bwrap: str, python: Interpreter, home: str | None, worker_fd: int, args: Sequence[str]) -> list[str]:
+def command(bwrap: str, python: Interpreter, home: str | None, inner: Sequence[int], args: Sequence[str]) -> list[str]:
     """Return the command line that starts the fork server.
 
     Args:
         bwrap: Path of bubblewrap.
         python: The interpreter to run inside.
         home: Where its prefix can be read from by the user that bubblewrap runs as.
-        worker_fd: A descriptor to read the worker's text from.
+        inner: Descriptors to read the texts of :data:`INNER` from.
         args: Arguments for the worker.
     """
     out = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
@@ -134,7 +137,9 @@ def command(bwrap: str, python: Interpreter, home: str | None, worker_fd: int, a
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         out += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
     out += ["--dir", "/dev/shm", "--remount-ro", "/dev", "--proc", "/proc", "--dir", "/tmp"]
-    out += ["--perms", "0444", "--ro-bind-data", str(worker_fd), WORKER, "--remount-ro", "/"]
+    for fd, name in zip(inner, INNER, strict=True):
+        out += ["--perms", "0444", "--ro-bind-data", str(fd), f"{_INNER_HOME}/{name}"]
+    out += ["--remount-ro", "/"]
     environment = {
         "LANG": "C.UTF-8",
         "TZ": "UTC",
@@ -145,7 +150,7 @@ def command(bwrap: str, python: Interpreter, home: str | None, worker_fd: int, a
         if value:
             out += ["--setenv", key, value]
     # Isolated like -I, except that PYTHONHASHSEED is heard: there is no other environment to fear.
-    return [*out, "--", python.executable, "-S", "-s", "-P", "-B", WORKER, *args]
+    return [*out, "--", python.executable, "-S", "-s", "-P", "-B", f"{_INNER_HOME}/{INNER[0]}", *args]
 
 
 class Starter:
@@ -162,9 +167,9 @@ class Starter:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        self._jobs: queue.SimpleQueue[tuple[Future[subprocess.Popen[bytes]], str, int, list[int], list[str], int]] = (
-            queue.SimpleQueue()
-        )
+        self._jobs: queue.SimpleQueue[
+            tuple[Future[subprocess.Popen[bytes]], str, Sequence[int], list[int], list[str], int]
+        ] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="thinkact-sandbox-starter", daemon=True).start()
 
     @classmethod
@@ -176,7 +181,7 @@ class Starter:
             return cls._current
 
     def start(
-        self, bwrap: str, worker_fd: int, args: list[str], fds: list[int], stderr: int
+        self, bwrap: str, inner: Sequence[int], args: list[str], fds: list[int], stderr: int
     ) -> subprocess.Popen[bytes]:
         """Start bubblewrap with an empty environment and, if this is root, as an unprivileged user.
 
@@ -185,7 +190,7 @@ class Starter:
             SandboxFault: The process could not be made.
         """
         future: Future[subprocess.Popen[bytes]] = Future()
-        self._jobs.put((future, bwrap, worker_fd, fds, args, stderr))
+        self._jobs.put((future, bwrap, inner, fds, args, stderr))
         try:
             return future.result(timeout=60)
         except (FileNotFoundError, PermissionError) as error:
@@ -203,15 +208,15 @@ class Starter:
         if root and home is not None:
             home = _bind_readable(home)
         while True:
-            future, bwrap, worker_fd, fds, args, stderr = self._jobs.get()
+            future, bwrap, inner, fds, args, stderr = self._jobs.get()
             try:
                 user = _free_user() if root else None
                 process = subprocess.Popen(
-                    command(bwrap, python, home, worker_fd, args),
+                    command(bwrap, python, home, inner, args),
                     stdin=subprocess.DEVNULL,
                     stdout=stderr,
                     stderr=stderr,
-                    pass_fds=[worker_fd, *fds],
+                    pass_fds=[*inner, *fds],
                     env={},
                     cwd="/",
                     user=user,

@@ -9,54 +9,50 @@ each a fork of the one before, so that a new box costs milliseconds and not an i
 ``supervise``  Process 1 of the box. It prepares the file system, forks the guest, reaps, opens files for
                the host, watches the memory of the tree, and reports how the guest ended. The guest cannot
                signal, trace or read it, so the host may believe it.
-``guest``      Locked down (no capability, resource limits, system-call filter), then told by the host to
-               run cells, one program, or one case of a test. Nothing it says is believed beyond "this is
-               the value that I return".
+``guest``      The interpreter or program itself, locked down: ``guest.py``, which lies beside this file.
 """
 
 import array
-import ast
-import bisect  # noqa: F401  # what guests import most is loaded once, before the forks
-import builtins
-import collections  # noqa: F401
-import copy  # noqa: F401
 import ctypes
-import dataclasses  # noqa: F401
-import datetime  # noqa: F401
-import decimal  # noqa: F401
 import errno
 import fcntl
-import fractions  # noqa: F401
-import functools  # noqa: F401
 import gc
-import heapq  # noqa: F401
-import itertools  # noqa: F401
+import importlib
+import importlib.util
 import json
-import linecache
-import math
-import operator  # noqa: F401
 import os
-import random
-import re  # noqa: F401
 import resource
 import select
 import signal
 import socket
 import stat
-import statistics  # noqa: F401
-import string  # noqa: F401
 import struct
 import sys
-import textwrap  # noqa: F401
-import traceback
-import types
 import typing
+
+_PRELOAD = (
+    "bisect collections contextlib copy csv dataclasses datetime decimal enum fractions functools heapq itertools "
+    "math operator random re statistics string textwrap typing"
+)
+"""What guests import most, loaded once, before the forks."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _WORK = "/tmp"
 _USER = 1000
-_TRACEBACK_FRAMES = 6
+
+
+def _load_guest() -> typing.Any:
+    """Load the file beside this one, whose folder is not on ``sys.path`` and never shall be."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest.py")
+    spec = importlib.util.spec_from_file_location("_thinkact_guest", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_guest = _load_guest()
 
 
 def _check(result: int, what: str) -> None:
@@ -82,7 +78,7 @@ def serve(line: socket.socket, bpf: bytes) -> None:
     _send_with_fd(line, {"ready": True}, me)
     os.close(me)
     while True:
-        data, rights, _, _ = line.recvmsg(4096, socket.CMSG_SPACE(5 * 4))
+        data, rights, _, _ = line.recvmsg(4096, socket.CMSG_SPACE(5 * 4), socket.MSG_CMSG_CLOEXEC)
         if not data:
             return
         fds = array.array("i")
@@ -138,7 +134,7 @@ def supervise(limits: dict[str, int], fds: list[int], watch: socket.socket, bpf:
     _libc.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: the guest, same user, gets nothing from /proc/1
     guest_pid = os.fork()
     if guest_pid == 0:
-        guest(limits, fds, bpf)
+        _guest.run(limits, fds, bpf)
     for fd in (fds[0], *fds[2:]):
         os.close(fd)
     poller = select.poll()
@@ -252,241 +248,13 @@ def _drop_capabilities() -> None:
     _check(_libc.capset(struct.pack("Ii", 0x20080522, 0), bytes(24)), "capset")
 
 
-# --- guest -----------------------------------------------------------------------------------------------
-
-
-def guest(limits: dict[str, int], fds: list[int], bpf: bytes) -> typing.NoReturn:
-    """Lock down, then do what the host says. Ends the process whatever happens."""
-    code = 70
-    try:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()
-        null = os.open("/dev/null", os.O_RDONLY)
-        line = fcntl.fcntl(fds[0], fcntl.F_DUPFD_CLOEXEC, 100)
-        for target, source in enumerate((fds[4] if len(fds) > 4 else null, fds[2], fds[3])):
-            os.dup2(source, target)
-        os.closerange(3, line)
-        os.closerange(line + 1, 4096)
-        os.chdir(_WORK)
-        _lock(limits, bpf)
-        code = _obey(socket.socket(fileno=line), limits)
-    except BaseException as error:
-        _complain(f"{type(error).__name__}: {error}\n")
-    finally:
-        os._exit(code)
-
-
-def _lock(limits: dict[str, int], bpf: bytes) -> None:
-    os.environ.clear()
-    os.environ.update(
-        PATH=f"{os.path.dirname(sys.executable)}:/usr/local/bin:/usr/bin:/bin",
-        HOME=_WORK,
-        TMPDIR=_WORK,
-        LANG="C.UTF-8",
-        TZ="UTC",
-        PYTHONHASHSEED="0",
-        PYTHONDONTWRITEBYTECODE="1",
-    )
-    if limits["library_path"]:
-        os.environ["LD_LIBRARY_PATH"] = str(limits["library_path"])
-    random.seed(0)
-    sys.argv[:] = [""]
-    sys.path.insert(0, _WORK)
-    for kind, value in (
-        (resource.RLIMIT_AS, limits["memory_bytes"]),
-        (resource.RLIMIT_NPROC, limits["processes"] + 1),  # the supervisor counts too
-        (resource.RLIMIT_FSIZE, limits["file_bytes"]),
-        (resource.RLIMIT_NOFILE, limits["open_files"]),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-    ):
-        resource.setrlimit(kind, (value, value))
-    _libc.prctl(4, 1, 0, 0, 0)  # dumpable again: the guest may look at its own /proc entry
-    buffer = ctypes.create_string_buffer(bpf, len(bpf))
-    program = struct.pack("HxxxxxxP", len(bpf) // 8, ctypes.addressof(buffer))
-    _check(_libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0), "seccomp")
-
-
-def _obey(line: socket.socket, limits: dict[str, int]) -> int:
-    """Serve the host's requests; a program or a case ends the process, cells go on."""
-    main = types.ModuleType("__main__")
-    sys.modules["__main__"] = main
-    out = sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-    _send(line, {"ready": True})  # from here on, the end of this process is the guest's doing
-    count, me = 0, os.getpid()
-    while True:
-        request = _receive(line)
-        if request is None:
-            return 0
-        if request["op"] == "program":
-            _limit_cpu(limits["cpu_s"], hard=True)
-            return _run_program(request["argv"])
-        if request["op"] == "case":
-            _limit_cpu(limits["cpu_s"], hard=True)
-            reply = _run_case(request)
-            _flush(out)
-            _send(line, reply)
-            return 0
-        count += 1
-        _limit_cpu(limits["cpu_s"], hard=False)
-        status, code = _run_cell(request["code"], f"<cell {count}>", main.__dict__)
-        _flush(out)
-        if os.getpid() != me:  # a fork that the cell did not end
-            return code
-        _send(line, {"status": status, "exit_code": code})
-
-
-def _limit_cpu(seconds: int, *, hard: bool) -> None:
-    """Allow so many CPU seconds from now; a session's next cell may ask again, so its hard limit stays."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    until = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (until, until + 1 if hard else resource.RLIM_INFINITY))
-
-
-def _receive(line: socket.socket) -> dict[str, typing.Any] | None:
-    head = line.recv(4, socket.MSG_WAITALL)
-    if len(head) < 4:
-        return None
-    size = struct.unpack("!I", head)[0]
-    parts = bytearray()
-    while len(parts) < size:
-        part = line.recv(min(size - len(parts), 1 << 20))
-        if not part:
-            return None
-        parts += part
-    request: dict[str, typing.Any] = json.loads(parts)
-    return request
-
-
-def _send(line: socket.socket, reply: dict[str, object], dumps: typing.Any = json.dumps) -> None:
-    data = dumps(reply).encode()
-    line.sendall(struct.pack("!I", len(data)) + data)
-
-
-def _flush(own: typing.TextIO) -> None:
-    for stream in (own, sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:  # the guest's replacement may do anything
-            continue
-
-
-def _complain(text: str) -> None:
-    """Write to standard error past whatever the guest made of ``sys.stderr``."""
-    try:
-        os.write(2, text.encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
-
-
-def _run_cell(code: str, name: str, scope: dict[str, typing.Any]) -> tuple[str, int]:
-    """Run one cell the way an interactive interpreter would."""
-    lines = code.splitlines(keepends=True)
-    linecache.cache[name] = (len(code), None, lines, name)  # so that tracebacks show the lines
-    try:
-        tree = ast.parse(code, name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        if tree.body:
-            exec(compile(tree, name, "exec"), scope)
-        if last is not None:
-            exec(compile(ast.Interactive([last]), name, "single"), scope)
-    except SystemExit as stop:
-        if stop.code is None:
-            return "ok", 0
-        if isinstance(stop.code, int):
-            return ("error", int(stop.code)) if stop.code else ("ok", 0)
-        _complain(f"{stop.code}\n")
-        return "error", 1
-    except BaseException as error:
-        _complain(_short_traceback(error))
-        return ("oom" if isinstance(error, MemoryError) else "error"), 1
-    return "ok", 0
-
-
-def _short_traceback(error: BaseException) -> str:
-    """Describe an exception without the frames of this file, keeping only the innermost ones."""
-    try:
-        if isinstance(error, SyntaxError) and (error.filename or "").startswith("<cell"):
-            return "".join(traceback.format_exception_only(error))
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        return "".join(traceback.format_exception(type(error), error, trace, limit=-_TRACEBACK_FRAMES))
-    except BaseException:  # an exception whose own __str__ fails, or no memory left
-        return f"{type(error).__name__}\n"
-
-
-def _run_program(argv: list[str]) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    try:
-        os.execvp(argv[0], argv)
-    except OSError as error:
-        _complain(f"{argv[0]}: {error.strerror}\n")
-    return 127
-
-
-def _run_case(request: dict[str, typing.Any]) -> dict[str, object]:
-    """Load the source as a module, call the function, and turn what it returns into plain JSON.
-
-    The source shares this interpreter and can replace anything in it, this function included. All it gains
-    is the choice of the value that goes out, which returning it would have given too; what would make a
-    value right is not here.
-    """
-    encode, dump = _plain, json.dumps
-    name = "<solution>"
-    source = request["source"]
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    module = types.ModuleType("solution")
-    sys.modules["solution"] = module
-    try:
-        exec(compile(source, name, "exec"), module.__dict__)
-        value = getattr(module, request["function"])(*request["args"])
-        return {"value": dump(encode(value, 0), allow_nan=False)}
-    except BaseException as error:
-        _complain(_short_traceback(error))
-        reason = f"{type(error).__name__}: {_text_of(error)}"
-        return {"error": reason[:500], "oom": isinstance(error, MemoryError)}
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:
-        return "(no message)"
-
-
-def _plain(value: typing.Any, depth: int) -> typing.Any:
-    """Copy plain JSON, refusing every other type: a subclass could lie about what it equals."""
-    kind = type(value)
-    if value is None or kind is bool or kind is int or kind is str:
-        return value
-    if kind is float:
-        if not math.isfinite(value):
-            raise TypeError("the returned value holds a number that JSON does not know: nan or infinity")
-        return value
-    if depth > 100:
-        raise TypeError("the returned value is nested more than 100 levels deep")
-    if kind is list:
-        return [_plain(item, depth + 1) for item in value]
-    if kind is dict:
-        if any(type(key) is not str for key in value):
-            raise TypeError("the returned value holds a dict with a key that is not a str")
-        return {key: _plain(item, depth + 1) for key, item in value.items()}
-    raise TypeError(f"the returned value holds a {kind.__name__}, which is not plain JSON")
-
-
 def main() -> None:
     """Take the line to the host and the system-call filter from inherited descriptors, and serve."""
     line, bpf = (int(word) for word in sys.argv[1:3])
     with open(bpf, "rb") as file:
         program = file.read()
-    sys.displayhook = sys.__displayhook__
-    vars(builtins).pop("exit", None)
+    for name in _PRELOAD.split():
+        importlib.import_module(name)
     serve(socket.socket(fileno=line), program)
 
 

@@ -1,6 +1,6 @@
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -54,5 +54,10 @@ def descendants(root: int) -> set[int]:
 
 
 @pytest.fixture
-def own_processes():  # type: ignore[no-untyped-def]
+def own_processes() -> Callable[[], set[int]]:
     return lambda: descendants(os.getpid())
+
+
+@pytest.fixture
+def processes_below() -> Callable[[int], set[int]]:
+    return descendants

@@ -1,7 +1,12 @@
 """What every backend must do; parametrise `box` when there is a second one."""
 
 import os
+import subprocess
+import sys
+import threading
 import time
+import warnings
+from collections.abc import Callable
 
 import pytest
 
@@ -98,7 +103,15 @@ def test_session_replaced_after_death(session: Session) -> None:
     assert "NameError" in session.exec("x").stderr
 
 
-def test_session_timeout_kills_hostile_grandchildren(session: Session, own_processes) -> None:  # type: ignore[no-untyped-def]
+def test_session_that_dies_between_cells_says_so(session: Session) -> None:
+    session.exec("import os, threading; threading.Timer(0.05, os._exit, (3,)).start()")
+    time.sleep(0.3)
+    result = session.exec("print('not run')")
+    assert (result.status, result.stdout) == ("killed", "") and "fresh" in result.stderr
+    assert session.exec("1").stdout == "1\n"
+
+
+def test_session_timeout_kills_hostile_grandchildren(session: Session, own_processes: Callable[[], set[int]]) -> None:
     before = own_processes()
     code = """
 import os, signal, time
@@ -125,7 +138,7 @@ while True:
     assert session.exec("1 + 1").stdout == "2\n"
 
 
-def test_exec_leaves_no_daemon(box: Sandbox, own_processes) -> None:  # type: ignore[no-untyped-def]
+def test_exec_leaves_no_daemon(box: Sandbox, own_processes: Callable[[], set[int]]) -> None:
     before = own_processes()
     result = box.exec(["sh", "-c", "(setsid sleep 100 &) ; setsid sleep 100 & echo done"], timeout=5)
     assert (result.stdout, result.status) == ("done\n", "ok")
@@ -215,7 +228,61 @@ def test_fork_server_death_is_a_fault_not_a_result() -> None:
             made.exec(["true"])
 
 
-def test_cycles_leave_nothing(own_processes) -> None:  # type: ignore[no-untyped-def]
+def test_the_thread_that_made_a_sandbox_may_end() -> None:
+    made: list[Sandbox] = []
+    thread = threading.Thread(target=lambda: made.append(sandbox.create()))
+    thread.start()
+    thread.join()
+    time.sleep(0.1)
+    with made[0] as box:
+        assert box.exec(["echo", "alive"]).stdout == "alive\n"
+
+
+def test_nothing_survives_the_host_process(processes_below: Callable[[int], set[int]]) -> None:
+    program = """
+import os, time
+from thinkact import sandbox
+made = sandbox.create()
+session = made.session()
+session.exec("import os, time\\nif os.fork() == 0:\\n    os.setsid()\\n    time.sleep(600)")
+print("ready", flush=True)
+session.exec("import time; time.sleep(600)", timeout=600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None and host.stdout.readline() == "ready\n"
+        inside = processes_below(host.pid)
+        assert len(inside) >= 4  # bubblewrap, the fork server, the box's two and the grandchild
+        host.kill()
+        host.wait()
+    deadline = time.monotonic() + 5
+    while (left := {pid for pid in inside if os.path.exists(f"/proc/{pid}")}) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left
+
+
+def test_a_forked_child_makes_its_own() -> None:
+    with sandbox.create() as made, made.session() as session:
+        session.exec("x = 1")
+        with warnings.catch_warnings():  # Python 3.12 warns of forks beside threads, which is the point here
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                try:
+                    made.exec(["true"])
+                except SandboxFault:
+                    with sandbox.create() as own:
+                        code = own.exec(["true"]).exit_code
+                    session.close()
+                    made.close()
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert session.exec("x").stdout == "1\n"
+
+
+def test_cycles_leave_nothing(own_processes: Callable[[], set[int]]) -> None:
     with sandbox.create() as warm:  # the starter thread comes with the first one
         warm.exec(["true"])
     pids, fds, files = own_processes(), os.listdir("/proc/self/fd"), set(os.listdir("/tmp"))

@@ -106,6 +106,15 @@ def add(a, b):
         try: os.write(fd, b'\\xff' * 4096)
         except OSError: pass
 """,
+    "deep frame": """
+import os, json, struct
+def add(a, b):
+    body = json.dumps({'value': '[' * 900 + ']' * 900}).encode()
+    for fd in range(3, 256):
+        try: os.write(fd, struct.pack('!I', len(body)) + body)
+        except OSError: pass
+    os._exit(0)
+""",
     "nan": "def add(a, b): return float('nan')",
     "duck": "def add(a, b): return (a + b,)",
     "bool": "def add(a, b): return True",
