@@ -40,8 +40,8 @@ from thinkact.tools import Tool, ToolCall, ToolContext, ToolResult
 from thinkact.tools.base import POSITIONAL
 from thinkact.tools.python import PythonTool
 
-#: Seconds per hidden test. If the first one, an ordinary input, takes longer, the others are not run.
-CASE_TIMEOUT_S = 2.0
+#: Seconds per hidden test (milliseconds is usual; the rest is for busy machines). If the first one, an ordinary input, takes longer, the others are not run.
+CASE_TIMEOUT_S = 3.0
 #: Verdicts kept per process: the rollouts of a group often write the same candidate.
 _KEPT_VERDICTS = 4096
 _TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,8})")
@@ -73,7 +73,7 @@ class SubmitCodeTool:
 
     name = "submit"
     description = "Hand in f, as python has it or as code. Ends the episode."
-    Arguments = SubmitCodeArguments
+    Arguments: type[BaseModel] = SubmitCodeArguments
     terminal = True
 
     def __init__(self) -> None:
@@ -123,12 +123,12 @@ class PythonTaskEnv(ToolEnv[Problem]):
     def __init__(
         self,
         *,
-        level: int | Sequence[int] = (1, 2),
+        level: int | tuple[int, ...] | list[int] = (1, 2),
         split: Split = "train",
         reward: Literal["step", "outcome"] = "step",
         render_mode: str | None = None,
     ) -> None:
-        levels = tuple(level) if isinstance(level, Sequence) and not isinstance(level, str) else (level,)
+        levels = tuple(level) if isinstance(level, (tuple, list)) else (level,)
         if not levels or any(type(each) is not int or each not in LEVELS for each in levels):
             raise ValueError(f"level must be one or more of {', '.join(map(str, LEVELS))}, not {level!r}.")
         self.levels = levels
