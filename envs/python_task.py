@@ -40,7 +40,8 @@ from thinkact.tools import Tool, ToolCall, ToolContext, ToolResult
 from thinkact.tools.base import POSITIONAL
 from thinkact.tools.python import PythonTool
 
-#: Seconds per hidden test (milliseconds is usual; the rest is for busy machines). If the first one, an ordinary input, takes longer, the others are not run.
+#: Seconds per hidden test: milliseconds is usual, the rest is for busy machines. If the first one, an ordinary
+#: input, takes longer, the others are not run.
 CASE_TIMEOUT_S = 3.0
 #: Verdicts kept per process: the rollouts of a group often write the same candidate.
 _KEPT_VERDICTS = 4096
