@@ -95,6 +95,11 @@ class Runner:
         while self._idle:
             self._idle.pop().close()
 
+    @property
+    def tool_schemas(self) -> list[dict[str, Any]]:
+        """The environment's tools as JSON schemas."""
+        return self._tool_env(self._idle[0]).tool_schemas
+
     def sample_tasks(self, n: int, seed: int) -> list[str]:
         """Draw distinct task ids of the environment's split."""
         return self._tool_env(self._idle[0]).sample_tasks(n, seed)

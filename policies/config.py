@@ -1,0 +1,180 @@
+"""The configuration of a training run: one typed object, strict, with presets that are measured."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from thinkact.policies.advantages import check_estimator
+
+
+class ConfigError(ValueError):
+    """The configuration makes no sense; the message says which key and what to do."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Strict):
+    """Which model, and how it runs."""
+
+    name: str = Field("smollm2-135m", description="'smollm2-135m', 'tiny' (from scratch), a Hugging Face id or folder.")
+    dtype: Literal["bf16", "fp32"] = Field("bf16", description="Of the arithmetic; master weights are fp32.")
+    train_layers: int | None = Field(None, ge=1, description="Train only the top N layers; default all.")
+    lora_rank: int | None = Field(None, ge=1, description="Train LoRA adapters of this rank instead of the weights.")
+    tiny_hidden: int = Field(192, ge=32, description="Width of the from-scratch model (name='tiny').")
+    tiny_layers: int = Field(4, ge=1, description="Layers of the from-scratch model.")
+    tiny_vocab: int = Field(512, ge=300, description="Vocabulary of the from-scratch model.")
+
+    @model_validator(mode="after")
+    def _one_way_to_train_less(self) -> ModelConfig:
+        if self.train_layers is not None and self.lora_rank is not None:
+            raise ValueError("train_layers and lora_rank exclude each other.")
+        return self
+
+
+class EnvConfig(_Strict):
+    """Which environment, and how hard."""
+
+    id: str = Field("thinkact/FactbookQA-v0", description="Gymnasium id; see `thinkact envs`.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Difficulty knobs, passed to gym.make.")
+
+
+class SampleConfig(_Strict):
+    """How the policy samples."""
+
+    concurrency: int = Field(48, ge=1, description="Episodes in flight.")
+    max_new_tokens: int = Field(48, ge=1, description="Tokens of one turn, thought and action together.")
+    max_len: int = Field(768, ge=64, description="Tokens of one episode.")
+    temperature: float = Field(1.0, gt=0.0, description="Of sampling in training.")
+    lockstep: bool = Field(True, description="Batches independent of timing: a run repeats bit for bit on a CPU.")
+
+
+class EvalConfig(_Strict):
+    """How progress is measured: on held-out tasks, the same ones before, between and after."""
+
+    tasks: int = Field(300, ge=1, description="Held-out tasks, one attempt each.")
+    split: Literal["eval", "hidden"] = "eval"
+    temperature: float = Field(1.0, ge=0.0, description="0 is greedy.")
+    seed: int = Field(1234, description="Picks the tasks; the same for every run, so that runs compare.")
+
+
+class SFTConfig(_Strict):
+    """Imitation of the scripted expert."""
+
+    episodes: int = Field(96, ge=0, description="Expert episodes; 0 skips imitation.")
+    epochs: int = Field(1, ge=1)
+    batch_episodes: int = Field(8, ge=1, description="Episodes per optimiser step.")
+    lr: float = Field(1e-4, gt=0.0)
+    warmup_steps: int = Field(2, ge=0)
+
+
+class RLConfig(_Strict):
+    """Multi-turn reinforcement learning with turn-level credit."""
+
+    steps: int = Field(16, ge=0, description="Batches of rollouts; 0 skips RL.")
+    tasks_per_step: int = Field(16, ge=1)
+    group_size: int = Field(6, ge=2, description="Attempts per task.")
+    estimator: str = Field("turn_rtg", description="See thinkact.policies.advantages.ESTIMATORS.")
+    estimator_options: dict[str, Any] = Field(default_factory=dict)
+    lr: float = Field(1e-5, gt=0.0)
+    warmup_steps: int = Field(1, ge=0)
+    updates: int = Field(1, ge=1, description="Optimiser steps per batch of rollouts (minibatches).")
+    clip_low: float = Field(0.2, gt=0.0, lt=1.0, description="PPO: ratio below 1 - clip_low is clipped.")
+    clip_high: float = Field(0.28, gt=0.0, description="PPO: ratio above 1 + clip_high is clipped.")
+    entropy_coef: float = Field(0.0, ge=0.0)
+    filter: bool = Field(True, description="Leave out groups whose attempts all earned the same.")
+    mask_truncated: bool = Field(False, description="Leave out attempts that ran out of turns or tokens.")
+
+    @model_validator(mode="after")
+    def _estimator_exists(self) -> RLConfig:
+        check_estimator(self.estimator, self.estimator_options)
+        return self
+
+
+class TrainConfig(_Strict):
+    """A whole run: measure, imitate, measure, reinforce, measure."""
+
+    preset: str = "custom"
+    seed: int = 0
+    model: ModelConfig = ModelConfig()
+    env: EnvConfig = EnvConfig()
+    sample: SampleConfig = SampleConfig()
+    eval: EvalConfig = EvalConfig()
+    sft: SFTConfig = SFTConfig()
+    rl: RLConfig = RLConfig()
+    max_grad_norm: float = Field(1.0, gt=0.0)
+    batch_tokens: int = Field(768, ge=64, description="Padded tokens of one forward pass.")
+    checkpoint_every: int = Field(4, ge=1, description="Optimiser batches between checkpoints.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+
+
+#: Overrides of the defaults. What each reaches, and in which time, is in the README.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "tiny": {
+        "model": {"name": "tiny", "dtype": "fp32"},
+        "env": {"id": "thinkact/PythonTask-v0", "kwargs": {"level": 1}},
+        "sample": {"concurrency": 128, "max_new_tokens": 64, "max_len": 512},
+        "eval": {"tasks": 400},
+        "sft": {"episodes": 1500, "epochs": 2, "batch_episodes": 16, "lr": 2e-3, "warmup_steps": 20},
+        "rl": {"steps": 20, "tasks_per_step": 24, "group_size": 8, "lr": 3e-4},
+        "batch_tokens": 8192,
+    },
+}
+
+
+def make_config(
+    preset: str = "default", *, file: Path | None = None, overrides: dict[str, Any] | None = None
+) -> TrainConfig:
+    """Build a configuration: preset, then a TOML file, then single overrides such as ``{"rl.lr": 1e-5}``.
+
+    Raises:
+        ConfigError: On an unknown preset or key, a value of the wrong type, or a file that is no TOML.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"Unknown preset {preset!r}; there are {', '.join(PRESETS)}.")
+    values: dict[str, Any] = {"preset": preset}
+    _merge(values, PRESETS[preset])
+    if file is not None:
+        try:
+            _merge(values, tomllib.loads(file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{file}: {error}") from error
+    for key, value in (overrides or {}).items():
+        *parents, last = key.split(".")
+        nested: dict[str, Any] = {last: value}
+        for parent in reversed(parents):
+            nested = {parent: nested}
+        _merge(values, nested)
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
+    for key, value in new.items():
+        # kwargs of an environment belong together: another environment's knobs must not leak in.
+        if isinstance(value, dict) and isinstance(into.get(key), dict) and key != "kwargs":
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            parent: Any = TrainConfig
+            for part in problem["loc"][:-1]:
+                parent = parent.model_fields[str(part)].annotation
+            lines.append(f"unknown key {where!r}; here there are {', '.join(parent.model_fields)}")
+        else:
+            lines.append(f"{where}: {problem['msg']}")
+    return "Bad configuration: " + "; ".join(lines) + "."

@@ -1,0 +1,390 @@
+"""The main job: measure, imitate, measure, reinforce, measure. Any step can be interrupted and resumed.
+
+All randomness is a function of (seed, stage, step), so a resumed run repeats the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from thinkact.envs import Policy
+from thinkact.policies.advantages import ESTIMATORS, CreditBatch
+from thinkact.policies.codec import ChatCodec, system_prompt
+from thinkact.policies.config import TrainConfig
+from thinkact.policies.episode import Episode
+from thinkact.policies.hf import HFPolicy
+from thinkact.policies.learner import Learner, Row, encode_expert, informative, rows_of
+from thinkact.policies.models import LoadedModel, build_tiny, load_model, save_model
+from thinkact.policies.rollout import Runner, make_jobs
+from thinkact.policies.rundir import RunDir, RunError, free_gigabytes
+from thinkact.policies.scripted import POLICIES, ExpertPolicy
+
+#: Share of errored episodes in one batch above which the run stops: the numbers would mean nothing.
+MAX_ERRORS = 0.2
+#: Seeds of the stages' random streams.
+_EXPERT, _SHUFFLE, _TASKS, _SAMPLING = range(4)
+
+
+class Reporter(Protocol):
+    """Where progress and figures go; the command line draws bars, tests keep a list."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin a stage of ``total`` units."""
+        ...
+
+    def advance(self) -> None:
+        """One unit of the current stage is done."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a figure beside the current stage."""
+        ...
+
+    def figures(self, stage: str, step: int, values: dict[str, Any]) -> None:
+        """Take a step's figures."""
+        ...
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Ignore."""
+
+    def advance(self) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+    def figures(self, stage: str, step: int, values: dict[str, Any]) -> None:
+        """Ignore."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves: the measured episodes by name (``before``, ``imitation``, ``rl``, baselines)."""
+
+    path: Path
+    evaluations: dict[str, list[Episode]]
+    seconds: float
+
+
+class Trainer:
+    """One run of :class:`~thinkact.policies.config.TrainConfig` in a folder.
+
+    Raises:
+        RunError: See :class:`~thinkact.policies.rundir.RunDir`; also when the disk has no room.
+        ModelNotFound: When the model is not there.
+    """
+
+    def __init__(
+        self, config: TrainConfig, path: Path, *, resume: bool = False, reporter: Reporter | None = None
+    ) -> None:
+        self.config = config
+        self.reporter: Reporter = reporter or Quiet()
+        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        self.dir = RunDir(path, config.model_dump(mode="json"), resume=resume)
+        needed = 1.0 if config.model.name == "tiny" else 4.0
+        if free_gigabytes(path) < needed:
+            raise RunError(f"{path}: less than {needed:.0f} GB free for checkpoints and episodes; make room.")
+
+    def run(self) -> TrainResult:
+        """Do all stages, or what is left of them.
+
+        Raises:
+            RunError: When too many episodes end in faults.
+        """
+        start = time.perf_counter()
+        config = self.config
+        held_out = {**config.env.kwargs, "split": config.eval.split}
+        with self._runner({**config.env.kwargs, "split": "train"}) as train, self._runner(held_out) as test:
+            try:
+                evaluations = {name: self._evaluate(test, name, cls()) for name, cls in POLICIES.items()}
+                loaded, rows = self._model_and_rows(train)
+                policy = self._policy(loaded)
+                evaluations["before"] = self._evaluate(test, "before", policy)
+                if config.sft.episodes:
+                    self._imitate(loaded, rows)
+                    policy.sync()
+                    evaluations["imitation"] = self._evaluate(test, "imitation", policy)
+                if config.rl.steps:
+                    self._reinforce(loaded, policy, train)
+                    policy.sync()
+                    evaluations["rl"] = self._evaluate(test, "rl", policy)
+                self._export(loaded)
+            finally:
+                self.dir.close()
+        return TrainResult(self.dir.path, evaluations, time.perf_counter() - start)
+
+    def _runner(self, kwargs: dict[str, Any]) -> Runner:
+        sample = self.config.sample
+        return Runner(self.config.env.id, concurrency=sample.concurrency, env_kwargs=kwargs, lockstep=sample.lockstep)
+
+    def _seed(self, *parts: int) -> int:
+        return int(np.random.SeedSequence((self.config.seed, *parts)).generate_state(1)[0])
+
+    # The model and what it imitates.
+
+    def _model_and_rows(self, runner: Runner) -> tuple[LoadedModel, list[Row]]:
+        config = self.config
+        episodes = self._expert_episodes(runner)
+        tools = runner.tool_schemas
+        if config.model.name == "tiny":
+            texts = [system_prompt(tools)]
+            for episode in episodes:
+                for turn in episode.turns:
+                    texts += [turn.observation, turn.thought, turn.action]
+            loaded = build_tiny(
+                texts,
+                vocab_size=config.model.tiny_vocab,
+                hidden=config.model.tiny_hidden,
+                layers=config.model.tiny_layers,
+                seed=config.seed,
+            )
+        else:
+            loaded = load_model(config.model.name, seed=config.seed)
+        if torch.cuda.is_available():
+            loaded.model.to("cuda")
+        loaded = self._choose_parameters(loaded)
+        codec = ChatCodec(loaded.tokenizer)
+        rows = [encode_expert(e, tools, codec) for e in episodes]
+        return loaded, [row for row in rows if len(row.ids) <= config.sample.max_len]
+
+    def _expert_episodes(self, runner: Runner) -> list[Episode]:
+        # A from-scratch model needs texts for its tokenizer even when imitation is off.
+        wanted = self.config.sft.episodes or (64 if self.config.model.name == "tiny" else 0)
+        found = self.dir.load_episodes("expert-train")
+        if found is not None or not wanted:
+            return found or []
+        self.reporter.stage("expert episodes", wanted)
+        seed = self._seed(_EXPERT)
+        tasks = runner.sample_tasks(wanted, seed)
+        episodes = self._play(runner, ExpertPolicy(), tasks, trials=1, seed=seed, prefix="expert")
+        unsolved = [e.task_id for e in episodes if not e.success]
+        if unsolved:
+            raise RunError(f"The scripted expert did not solve {unsolved[0]} ({len(unsolved)} in all): a bug.")
+        self.dir.save_episodes("expert-train", episodes)
+        return episodes
+
+    def _choose_parameters(self, loaded: LoadedModel) -> LoadedModel:
+        model, options = loaded.model, self.config.model
+        if options.lora_rank is not None:
+            from peft import LoraConfig, get_peft_model
+
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)
+                lora = LoraConfig(
+                    r=options.lora_rank,
+                    lora_alpha=2 * options.lora_rank,
+                    target_modules="all-linear",
+                    task_type="CAUSAL_LM",
+                )
+                return LoadedModel(get_peft_model(model, lora), loaded.tokenizer, loaded.name)  # type: ignore[arg-type]
+        if options.train_layers is not None:
+            layers: Any = model.base_model.layers
+            if options.train_layers > len(layers):
+                raise RunError(f"model.train_layers is {options.train_layers}; {loaded.name} has {len(layers)} layers.")
+            trained = {id(p) for layer in layers[-options.train_layers :] for p in layer.parameters()}
+            for parameter in model.parameters():
+                parameter.requires_grad_(id(parameter) in trained)
+        return loaded
+
+    def _policy(self, loaded: LoadedModel) -> HFPolicy:
+        sample = self.config.sample
+        return HFPolicy(
+            loaded,
+            max_new_tokens=sample.max_new_tokens,
+            max_slots=sample.concurrency,
+            max_len=sample.max_len,
+            dtype=self._dtype,
+        )
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.config.model.dtype == "bf16" else torch.float32
+
+    # Stages.
+
+    def _play(
+        self, runner: Runner, policy: Policy, tasks: Sequence[str], *, trials: int, seed: int, prefix: str
+    ) -> list[Episode]:
+        jobs = make_jobs(tasks, trials=trials, seed=seed, prefix=prefix)
+        episodes = runner.run(jobs, policy, on_episode=lambda episode: self.reporter.advance())
+        faults = [episode.error for episode in episodes if episode.error is not None]
+        if len(faults) > MAX_ERRORS * len(episodes):
+            raise RunError(f"{len(faults)} of {len(episodes)} episodes ended in faults, the first: {faults[0]}")
+        return episodes
+
+    def _evaluate(self, runner: Runner, name: str, policy: Policy) -> list[Episode]:
+        done = self.dir.load_episodes(f"eval-{name}")
+        if done is not None:
+            return done
+        options = self.config.eval
+        tasks = runner.sample_tasks(options.tasks, options.seed)
+        self.reporter.stage(f"evaluate {name}", len(tasks))
+        start = time.perf_counter()
+        if isinstance(policy, HFPolicy):
+            policy.temperature = options.temperature
+        episodes = self._play(runner, policy, tasks, trials=1, seed=options.seed, prefix=f"eval-{name}")
+        values = {**summary(episodes), "seconds": time.perf_counter() - start}
+        self.dir.save_episodes(f"eval-{name}", episodes)
+        self._log(f"eval-{name}", 0, values)
+        return episodes
+
+    def _imitate(self, loaded: LoadedModel, rows: Sequence[Row]) -> None:
+        options = self.config.sft
+        per_epoch = -(-len(rows) // options.batch_episodes)
+        total = per_epoch * options.epochs
+        learner = self._learner(loaded, options.lr)
+        done = self._restore("sft", learner, loaded, skip=self._begun("rl"))
+        self.reporter.stage("imitation", total)
+        for step in range(total):
+            if step < done:
+                self.reporter.advance()
+                continue
+            start = time.perf_counter()
+            epoch, at = divmod(step, per_epoch)
+            order = np.random.default_rng(self._seed(_SHUFFLE, epoch)).permutation(len(rows))
+            chosen = order[at * options.batch_episodes : (at + 1) * options.batch_episodes]
+            scale = min(1.0, (step + 1) / (options.warmup_steps + 1)) * (1.0 - 0.9 * step / total)
+            values = learner.sft_step([rows[i] for i in chosen], lr_scale=scale)
+            values["seconds"] = time.perf_counter() - start
+            self._log("sft", step, values)
+            self.reporter.advance()
+            self.reporter.note(f"loss {values['loss']:.3f}")
+            self._maybe_save("sft", step + 1, total, learner, loaded)
+
+    def _reinforce(self, loaded: LoadedModel, policy: HFPolicy, runner: Runner) -> None:
+        options = self.config.rl
+        learner = self._learner(loaded, options.lr)
+        done = self._restore("rl", learner, loaded, skip=False)
+        per_step = options.tasks_per_step * options.group_size
+        self.reporter.stage("reinforcement", options.steps * per_step)
+        for step in range(options.steps):
+            if step < done:
+                for _ in range(per_step):
+                    self.reporter.advance()
+                continue
+            start = time.perf_counter()
+            policy.sync()
+            policy.temperature = self.config.sample.temperature
+            tasks = runner.sample_tasks(options.tasks_per_step, self._seed(_TASKS, step))
+            seed = self._seed(_SAMPLING, step)
+            episodes = self._play(runner, policy, tasks, trials=options.group_size, seed=seed, prefix=f"rl-{step:05d}")
+            sampled = time.perf_counter()
+            values = summary(episodes)
+            values |= self._learn(learner, episodes, step)
+            now = time.perf_counter()
+            values |= {"rollout_seconds": sampled - start, "learn_seconds": now - sampled, "seconds": now - start}
+            self.dir.save_episodes(f"rl/{step:05d}", episodes)
+            self._log("rl", step, values)
+            self.reporter.note(f"success {values['success']:.2f}")
+            self._maybe_save("rl", step + 1, options.steps, learner, loaded)
+
+    def _learn(self, learner: Learner, episodes: Sequence[Episode], step: int) -> dict[str, float]:
+        options = self.config.rl
+        used = informative(episodes, filter_groups=options.filter, mask_truncated=options.mask_truncated)
+        share = {"used_share": len(used) / max(1, len(episodes))}
+        if not used:
+            return share
+        credit = ESTIMATORS[options.estimator](CreditBatch.of(used), **options.estimator_options)
+        rows = rows_of(used, credit, entropy_bonus=options.entropy_coef > 0)
+        order = np.random.default_rng(self._seed(_SHUFFLE, step)).permutation(len(rows))
+        parts = [part for part in np.array_split(order, min(options.updates, max(1, len(rows)))) if len(part)]
+        figures: dict[str, list[float]] = {}
+        scale = min(1.0, (step + 1) / (options.warmup_steps + 1))
+        for part in parts:
+            values = learner.rl_step(
+                [rows[i] for i in part],
+                clip_low=options.clip_low,
+                clip_high=options.clip_high,
+                entropy_coef=options.entropy_coef,
+                lr_scale=scale,
+            )
+            for name, value in values.items():
+                figures.setdefault(name, []).append(value)
+        flat = np.concatenate([np.asarray(values) for values in credit])
+        return {
+            **share,
+            **{name: float(np.mean(values)) for name, values in figures.items()},
+            "advantage_std": float(flat.std()),
+            "trained_tokens": float(sum(len(row.ids) for row in rows)),
+        }
+
+    # State.
+
+    def _learner(self, loaded: LoadedModel, lr: float) -> Learner:
+        config = self.config
+        return Learner(
+            loaded.model,
+            dtype=self._dtype,
+            lr=lr,
+            batch_tokens=config.batch_tokens,
+            max_grad_norm=config.max_grad_norm,
+            temperature=config.sample.temperature,
+        )
+
+    def _begun(self, stage: str) -> bool:
+        return any((self.dir.path / "checkpoints").glob(f"{stage}-*.pt"))
+
+    def _restore(self, stage: str, learner: Learner, loaded: LoadedModel, *, skip: bool) -> int:
+        """Bring model and optimiser to the stage's last checkpoint; return the steps done."""
+        state = None if skip else self.dir.load_checkpoint(stage)
+        if state is None:
+            # A later stage has begun: its checkpoint brings the weights, this stage has nothing left to do.
+            done = 10**9 if skip else 0
+            if not skip:
+                self.dir.rewind_metrics(stage, 0)
+            return done
+        trained = dict(loaded.model.named_parameters())
+        with torch.no_grad():
+            for name, value in state["weights"].items():
+                trained[name].copy_(value)
+        learner.optimizer.load_state_dict(state["optimizer"])
+        self.dir.rewind_metrics(stage, int(state["step"]))
+        return int(state["step"])
+
+    def _maybe_save(self, stage: str, done: int, total: int, learner: Learner, loaded: LoadedModel) -> None:
+        if done % self.config.checkpoint_every and done != total:
+            return
+        weights = {name: p.detach().cpu() for name, p in loaded.model.named_parameters() if p.requires_grad}
+        self.dir.save_checkpoint(stage, done, {"weights": weights, "optimizer": learner.optimizer.state_dict()})
+
+    def _export(self, loaded: LoadedModel) -> None:
+        model: Any = loaded.model
+        if hasattr(model, "merge_and_unload"):
+            model = model.merge_and_unload()
+        save_model(LoadedModel(model, loaded.tokenizer, loaded.name), self.dir.path / "model")
+
+    def _log(self, stage: str, step: int, values: dict[str, Any]) -> None:
+        self.dir.log(stage, step, values)
+        self.reporter.figures(stage, step, values)
+
+
+def summary(episodes: Sequence[Episode]) -> dict[str, float]:
+    """Return the figures of a batch of episodes; errored ones count only in ``errors``."""
+    scored = [episode for episode in episodes if episode.error is None]
+
+    def mean(of: Callable[[Episode], float]) -> float:
+        return float(np.mean([of(episode) for episode in scored])) if scored else 0.0
+
+    return {
+        "episodes": float(len(episodes)),
+        "errors": float(len(episodes) - len(scored)),
+        "success": mean(lambda e: float(bool(e.success))),
+        "score": mean(lambda e: float(e.score or 0.0)),
+        "turns": mean(lambda e: float(len(e.turns))),
+        "truncated": mean(lambda e: float(e.truncated)),
+        "invalid": mean(lambda e: float(any(turn.invalid for turn in e.turns))),
+        "sampled_tokens": mean(lambda e: float(e.usage.sampled_tokens)),
+        "tokens": mean(lambda e: float(e.usage.sampled_tokens + e.usage.prompt_tokens)),
+    }
