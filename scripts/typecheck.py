@@ -36,7 +36,10 @@ def link_tree() -> int:
 def main() -> int:
     """Run mypy; return its exit status, or 1 when it did not check every file."""
     expected = link_tree()
-    command = [sys.executable, "-m", "mypy", "--config-file", str(Path("pyproject.toml").resolve()), "-p", "thinkact"]
+    config = str(Path("pyproject.toml").resolve())
+    # A folder without modules (templates) is no package to look for.
+    options = ["--config-file", config, "--no-namespace-packages"]
+    command = [sys.executable, "-m", "mypy", *options, "-p", "thinkact"]
     done = subprocess.run(command, cwd=TREE, capture_output=True, text=True)
     # Paths as a reader knows them: envs/core.py, not thinkact/envs/core.py.
     print(re.sub(r"^thinkact/(?=\w+/)", "", done.stdout + done.stderr, flags=re.MULTILINE), end="")
