@@ -1,0 +1,325 @@
+"""``thinkact``: the command line. Commands import what they need when they run, so ``--help`` is quick."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import thinkact
+from thinkact import cli_common as common
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Environments over real tools, agents that think and act, a trainer and a leaderboard.",
+)
+board_app = typer.Typer(no_args_is_help=True, help="Show, export or rebuild the local leaderboard.")
+app.add_typer(board_app, name="leaderboard")
+
+EnvId = Annotated[str, typer.Argument(help="For example thinkact/FactbookQA-v0; see `thinkact envs`.")]
+PolicyOption = Annotated[str, typer.Option("--policy", help=common.POLICY_HELP)]
+EnvOptions = Annotated[list[str] | None, typer.Option("--env", help="Difficulty knob key=value; repeatable.")]
+SeedOption = Annotated[int, typer.Option(help="Picks the tasks and every draw.")]
+Concurrency = Annotated[int, typer.Option(help="Episodes in flight.", callback=common.positive)]
+Temperature = Annotated[float, typer.Option(help="hf: of sampling; 0 is greedy.", min=0.0)]
+MaxNewTokens = Annotated[int, typer.Option(help="hf: tokens of one turn.", min=1)]
+MaxLen = Annotated[int, typer.Option(help="hf: tokens of one episode.", min=64)]
+Dtype = Annotated[str, typer.Option(help="hf: bf16 or fp32.")]
+BoardOption = Annotated[Path, typer.Option("--board", help="Folder of the leaderboard.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+DEFAULT_BOARD = Path("runs/leaderboard")
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        print(f"thinkact {thinkact.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def envs(as_json: JsonOption = False) -> None:
+    """List the environments, what each asks of an agent, and its difficulty knobs."""
+    found = []
+    for env_id in thinkact.ENV_IDS:
+        cls = common.env_class(env_id)
+        about = (cls.__doc__ or "").partition("\n")[0].strip()
+        found.append({"id": env_id, "about": about, "version": cls.version, "knobs": common.knobs(cls)})
+    if as_json:
+        common.print_json({"envs": found})
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(box=box.SIMPLE_HEAD, show_lines=False)
+    for column in ("id", "what it asks", "knobs (--env key=value)"):
+        view.add_column(column, overflow="fold")
+    for env in found:
+        listed = "\n".join(f"{name}={default}  {text}" for name, (default, text) in env["knobs"].items())
+        view.add_row(Text(env["id"], style="bold", no_wrap=True), Text(env["about"]), Text(listed))
+    common.out.print(view)
+
+
+@app.command()
+def play(
+    env_id: EnvId,
+    policy: Annotated[str, typer.Option("--policy", help=f"human, {common.POLICY_HELP}")] = "human",
+    task: Annotated[str | None, typer.Option(help="Task id; by default the seed picks one.")] = None,
+    seed: SeedOption = 0,
+    split: Annotated[str, typer.Option(help="train, eval or hidden.")] = "train",
+    env: EnvOptions = None,
+) -> None:
+    """Play one episode here: every turn, every check, every reward.
+
+    \b
+    thinkact play thinkact/FactbookQA-v0                      (you type the calls)
+    thinkact play thinkact/PythonTask-v0 --policy expert --env level=3
+    thinkact play thinkact/FactbookQA-v0 --policy hf:runs/default/model --split eval
+    """
+    from thinkact.cli_play import play_episode
+
+    kwargs = {**common.pairs(env or (), "--env"), "split": split}
+    common.check_env(env_id, kwargs)
+    play_episode(env_id, policy, task_id=task, seed=seed, kwargs=kwargs)
+
+
+@app.command()
+def rollout(
+    env_id: EnvId,
+    policy: PolicyOption = "expert",
+    episodes: Annotated[int, typer.Option(help="How many.", callback=common.positive)] = 32,
+    seed: SeedOption = 0,
+    split: Annotated[str, typer.Option(help="train, eval or hidden.")] = "train",
+    concurrency: Concurrency = 32,
+    out: Annotated[Path | None, typer.Option(help="Write the episodes here, as JSON lines.")] = None,
+    env: EnvOptions = None,
+    temperature: Temperature = 1.0,
+    max_new_tokens: MaxNewTokens = 64,
+    max_len: MaxLen = 1024,
+    dtype: Dtype = "bf16",
+    as_json: JsonOption = False,
+) -> None:
+    """Play many episodes at once and write them down.
+
+    \b
+    thinkact rollout thinkact/FactbookQA-v0 --policy expert --episodes 200 --out expert.jsonl
+    thinkact rollout thinkact/PythonTask-v0 --policy hf:smollm2-135m --env level=0 --json
+    """
+    from thinkact.cli_play import play_many
+    from thinkact.leaderboard import summarise
+    from thinkact.policies.episode import write_episodes
+
+    if out is not None and out.exists():
+        raise common.UserError(f"{out} exists already; name another file or remove it.")
+    kwargs = common.pairs(env or (), "--env")
+    common.check_env(env_id, {**kwargs, "split": split})
+    player = common.make_policy(
+        policy,
+        concurrency=concurrency,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        max_len=max_len,
+        dtype=dtype,
+    )
+    played = play_many(
+        env_id, player, episodes=episodes, seed=seed, split=split, concurrency=concurrency, kwargs=kwargs
+    )
+    if out is not None and played:
+        write_episodes(out, played)
+    if not played:
+        raise common.UserError("Interrupted before the first episode ended.")
+    _show(f"{player.name} on {env_id}, {split}", asdict(summarise(played)), out, as_json)
+
+
+@app.command("eval")
+def evaluate(
+    env_id: EnvId,
+    policy: PolicyOption = "expert",
+    tasks: Annotated[int, typer.Option(help="Held-out tasks, one attempt each.", callback=common.positive)] = 300,
+    split: Annotated[str, typer.Option(help="eval or hidden.")] = "eval",
+    seed: SeedOption = 1234,
+    board: BoardOption = DEFAULT_BOARD,
+    name: Annotated[str | None, typer.Option(help="On the leaderboard; by default the policy's.")] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Put the result on the leaderboard.")] = False,
+    concurrency: Concurrency = 32,
+    env: EnvOptions = None,
+    temperature: Temperature = 1.0,
+    max_new_tokens: MaxNewTokens = 64,
+    max_len: MaxLen = 1024,
+    dtype: Dtype = "bf16",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a policy on held-out tasks: success with its 95 % interval.
+
+    Tasks and seed are those that `thinkact train` measures with, so the figures compare.
+
+    \b
+    thinkact eval thinkact/FactbookQA-v0 --policy hf:runs/default/model --tasks 300
+    thinkact eval thinkact/PythonTask-v0 --policy random --split hidden --submit
+    """
+    from thinkact.cli_play import play_many
+    from thinkact.leaderboard import summarise
+
+    if split not in ("eval", "hidden"):
+        raise common.UserError(f"--split must be eval or hidden, not {split!r}; `thinkact rollout` plays train tasks.")
+    kwargs = common.pairs(env or (), "--env")
+    common.check_env(env_id, {**kwargs, "split": split})
+    player = common.make_policy(
+        policy,
+        concurrency=concurrency,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        max_len=max_len,
+        dtype=dtype,
+    )
+    played = play_many(env_id, player, episodes=tasks, seed=seed, split=split, concurrency=concurrency, kwargs=kwargs)
+    if len(played) < tasks:
+        raise common.UserError(f"Interrupted after {len(played)} of {tasks} tasks; a part is no measurement.")
+    figures: dict[str, Any] = asdict(summarise(played))
+    if submit:
+        kind = "baseline" if policy in ("null", "random", "expert") else "agent"
+        settings = {"policy": policy, "seed": seed, "temperature": temperature}
+        figures["submission"] = common.open_board(board, create=True).submit(
+            name or player.name, played, kind=kind, suite=common.suite_of(kwargs), meta=settings
+        )
+    _show(f"{name or player.name} on {env_id}, {split}", figures, board if submit else None, as_json)
+
+
+def _show(title: str, figures: dict[str, Any], written: Path | None, as_json: bool) -> None:
+    if as_json:
+        common.print_json({"title": title, **figures, "written": str(written) if written else None})
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from thinkact.leaderboard import Summary
+
+    summary = Summary(**{key: value for key, value in figures.items() if key != "submission"})
+    view = Table.grid(padding=(0, 2))
+    for label, figure in common.summary_lines(title, summary):
+        view.add_row(Text(label, style="dim"), Text(figure))
+    common.out.print(view)
+    if written is not None:
+        common.out.print(f"written to {written}", markup=False, highlight=False)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Option(help="default (SmolLM2-135M), tiny (from scratch), …")] = "default",
+    model: Annotated[
+        str | None, typer.Option(help="smollm2-135m, tiny, a Hugging Face id or a folder; overrides the preset.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the run; by default the preset, and the seed if not 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is random in the run.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings, over the preset.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="One setting key=value; repeatable.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every setting, check all parts, stop.")] = False,
+    runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    board: Annotated[Path | None, typer.Option(help="Leaderboard folder; default RUNS/leaderboard.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an agent: measure, imitate the expert, reinforce over many turns, measure again.
+
+    Three rows land on the leaderboard (before, imitation, rl), and runs/NAME/ keeps the configuration,
+    figures, checkpoints, every episode and the trained model. Stop it whenever you like; the same command
+    with --resume goes on.
+
+    \b
+    thinkact train                                    the default, about 20 minutes on 2 cores
+    thinkact train --preset tiny                      a small model from scratch, minutes
+    thinkact train --set rl.lr=2e-5 --set rl.steps=40 --name longer
+    thinkact train --model ./my-model --set env.id=thinkact/PythonTask-v0 --set env.kwargs.level=0
+    thinkact train --dry-run > my.toml                a file to edit and give to --config
+    """
+    from thinkact.cli_train import Request, dry_run_report, train_and_publish
+
+    request = Request.of(
+        preset=preset,
+        model=model,
+        name=name,
+        seed=seed,
+        file=config,
+        settings=common.pairs(settings or (), "--set"),
+        resume=resume,
+        runs=runs,
+        board=board,
+    )
+    if dry_run:
+        raise typer.Exit(dry_run_report(request, as_json=as_json))
+    train_and_publish(request, as_json=as_json)
+
+
+@board_app.command("show")
+def board_show(
+    board: BoardOption = DEFAULT_BOARD,
+    suite: Annotated[str | None, typer.Option(help="Only these environment settings.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the board: success with 95 % intervals, and ranks that admit ties."""
+    from thinkact.leaderboard import as_dict, table
+
+    opened = common.open_board(board)
+    if as_json:
+        common.print_json(as_dict(opened, suite))
+    else:
+        common.out.print(table(opened, suite))
+
+
+@board_app.command("export")
+def board_export(
+    board: BoardOption = DEFAULT_BOARD,
+    site: Annotated[Path | None, typer.Option(help="Folder of the site; default BOARD/site.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Only these environment settings.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the board as static pages, with a transcript of every episode."""
+    from thinkact.leaderboard import export_site
+
+    try:
+        index = export_site(common.open_board(board), site or board / "site", suite=suite)
+    except FileExistsError as error:
+        raise common.UserError(str(error)) from error
+    if as_json:
+        common.print_json({"index": str(index)})
+    else:
+        print(index)
+
+
+@board_app.command("rebuild")
+def board_rebuild(board: BoardOption = DEFAULT_BOARD, as_json: JsonOption = False) -> None:
+    """Derive the index anew from the episode files, which are the truth."""
+    opened = common.open_board(board)
+    opened.rebuild()
+    rows, withheld = len(opened.rows(history=True)), opened.withheld()
+    if as_json:
+        common.print_json({"rows": rows, "withheld": withheld})
+        return
+    print(f"{rows} rows")
+    for submission, reason in withheld.items():
+        print(f"withheld: {submission}: {reason}")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Try every part on this machine; say what works and how to mend the rest."""
+    from thinkact.cli_doctor import report
+
+    raise typer.Exit(report(as_json=as_json))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line. An error that the user can mend is one line and status 2."""
+    try:
+        app(args=args, prog_name="thinkact")
+    except Exception as error:
+        common.fail(error)
+
+
+if __name__ == "__main__":
+    main()

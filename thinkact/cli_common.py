@@ -1,0 +1,256 @@
+"""What several commands need: clear errors, options of the form key=value, policies by name."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import inspect
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+import thinkact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from thinkact.envs import Policy, ToolEnv
+    from thinkact.leaderboard import Board, Summary
+
+#: Figures and tables; what a program reads.
+out = Console()
+#: Progress and errors; what a person watches.
+err = Console(stderr=True)
+
+POLICY_HELP = "null, random, expert, or hf:MODEL (smollm2-135m, a folder such as runs/default/model, or an id)."
+#: Errors that are the user's to mend. Named, not imported: whoever raised one has imported it.
+_USER_ERRORS = frozenset(
+    {
+        "gymnasium.error.Error",
+        "thinkact.cli_common.UserError",
+        "thinkact.leaderboard.records.RejectedSubmission",
+        "thinkact.leaderboard.store.BoardLocked",
+        "thinkact.policies.config.ConfigError",
+        "thinkact.policies.models.ModelLoadError",
+        "thinkact.policies.models.ModelNotFound",
+        "thinkact.policies.rundir.RunError",
+        "thinkact.sandbox.types.SandboxUnavailable",
+        "thinkact.tools.corpus.CorpusMissing",
+    }
+)
+
+
+class UserError(Exception):
+    """Something the user can mend; the message says how."""
+
+
+def explain(error: BaseException) -> str | None:
+    """Return one line that names the fix, or None when the error is a bug of ours."""
+    # A fault of an environment may wrap the reason that a person can do something about.
+    cause: BaseException | None = error
+    while cause is not None:
+        if _USER_ERRORS & {f"{cls.__module__}.{cls.__qualname__}" for cls in type(cause).__mro__}:
+            return str(cause)
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" ({cause.filename})" if cause.filename else ""
+            return f"No space left on the device{where}. Nothing finished is lost: make room and run it again."
+        if isinstance(cause, OSError) and cause.filename is not None:
+            return f"{cause.filename}: {cause.strerror}"
+        cause = cause.__cause__
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] in _EXTRAS:
+        extra = _EXTRAS[error.name.split(".")[0]]
+        return f'{error.name} is not installed: pip install "thinkact[{extra}]", or make setup.'
+    return None
+
+
+_EXTRAS = {name: "train" for name in ("torch", "transformers", "safetensors", "gguf", "peft", "matplotlib")}
+_EXTRAS |= {"tensorboard": "train", "tokenizers": "train", "huggingface_hub": "train", "docker": "docker"}
+
+
+def fail(error: BaseException) -> NoReturn:
+    """Print one line on standard error and leave with status 2; a bug is raised as it is."""
+    message = explain(error)
+    if message is None:
+        raise error
+    if os.environ.get("THINKACT_DEBUG") == "1":
+        traceback.print_exception(error)
+    print(f"Error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, Any]:
+    """Read ``key=value`` options. A value is JSON, a comma-separated list, or else a string.
+
+    Raises:
+        UserError: When there is no ``=``.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"{option} takes key=value, not {text!r}; for example {option} hops=1,2.")
+        found[key.strip()] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        if "," in text and text[0] not in "[{":
+            return [_value(part.strip()) for part in text.split(",")]
+        return text
+
+
+def env_class(env_id: str) -> type[ToolEnv[Any]]:
+    """Return the class behind one of our ids.
+
+    Raises:
+        UserError: On an unknown id, with a suggestion.
+    """
+    if env_id not in thinkact.ENV_ENTRY_POINTS:
+        raise UserError(f"There is no environment {env_id!r}.{_suggest(env_id)} `thinkact envs` lists all.")
+    module, name = thinkact.ENV_ENTRY_POINTS[env_id].split(":")
+    found: type[ToolEnv[Any]] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _suggest(env_id: str) -> str:
+    def plain(text: str) -> str:
+        return re.sub(r"^thinkact/|-v\d+$|[-_\s]", "", text.lower().removeprefix("thinkact:"))
+
+    known = {plain(known): known for known in thinkact.ENV_IDS}
+    close = difflib.get_close_matches(plain(env_id), known, n=1, cutoff=0.5)
+    return f" Did you mean {known[close[0]]!r}?" if close else ""
+
+
+def knobs(cls: type[ToolEnv[Any]]) -> dict[str, tuple[str, str]]:
+    """Return an environment's own options: name → (default, what it does)."""
+    text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].split("\n\n")[0]
+    described = {
+        match[1]: " ".join(match[2].split())
+        for match in re.finditer(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+    }
+    shared = {"split", "reward", "render_mode"}
+    return {
+        name: ("" if each.default is each.empty else repr(each.default), described.get(name, ""))
+        for name, each in inspect.signature(cls).parameters.items()
+        if name not in shared
+    }
+
+
+def check_env(env_id: str, kwargs: dict[str, Any]) -> None:
+    """Make the environment once, so that a wrong id or knob is told before any work is done.
+
+    Raises:
+        UserError: On an unknown id, an unknown knob or a value that it refuses.
+    """
+    import gymnasium as gym
+
+    cls = env_class(env_id)
+    known = inspect.signature(cls).parameters
+    for name in kwargs:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"{env_id} has no option {name!r}.{hint} It has {', '.join(known)}.")
+    try:
+        gym.make(env_id, **kwargs).close()
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{env_id}: {error}") from error
+
+
+def make_policy(
+    spec: str,
+    *,
+    concurrency: int,
+    temperature: float = 1.0,
+    max_new_tokens: int = 64,
+    max_len: int = 1024,
+    dtype: str = "bf16",
+) -> Policy:
+    """Build a policy from its name on the command line.
+
+    Raises:
+        UserError: On an unknown name.
+        ModelNotFound: When the model is not there.
+    """
+    from thinkact.policies.scripted import POLICIES
+
+    kind, colon, model = spec.partition(":")
+    if not colon and spec in POLICIES:
+        return POLICIES[spec]()
+    if kind != "hf" or not model:
+        raise UserError(f"There is no policy {spec!r}. Give {POLICY_HELP}")
+    if dtype not in ("bf16", "fp32"):
+        raise UserError(f"--dtype must be bf16 or fp32, not {dtype!r}.")
+    with err.status(f"loading {model} …"):
+        import torch
+
+        from thinkact.policies.hf import HFPolicy
+
+        return HFPolicy(
+            model,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            max_slots=concurrency,
+            max_len=max_len,
+            dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
+        )
+
+
+def suite_of(kwargs: dict[str, Any]) -> str:
+    """Name the settings of an environment: rows of a leaderboard compare only within equal ones."""
+    parts = [f"{key}={json.dumps(kwargs[key], separators=(',', ':'))}" for key in sorted(kwargs)]
+    return " ".join(parts) or "default"
+
+
+def open_board(path: Path, *, create: bool = False) -> Board:
+    """Open a leaderboard.
+
+    Raises:
+        UserError: When there is none and it is not to be made.
+    """
+    from thinkact.leaderboard import Board
+
+    if not create and not (path / "episodes").is_dir():
+        raise UserError(f"There is no leaderboard in {path}. `thinkact train` and `thinkact eval --submit` fill one.")
+    return Board(path)
+
+
+def percent(summary: Summary) -> str:
+    """Write a success rate with its interval."""
+    return f"{100 * summary.success:.1f} % [{100 * summary.low:.1f}, {100 * summary.high:.1f}]"
+
+
+def positive(value: int) -> int:
+    """Check an option that counts something."""
+    if value < 1:
+        raise typer.BadParameter("must be at least 1")
+    return value
+
+
+def summary_lines(title: str, summary: Summary) -> Sequence[tuple[str, str]]:
+    """Return what a person wants to know of a batch of episodes, as (name, figure)."""
+    return (
+        ("", title),
+        ("success", f"{percent(summary)}  (95 %, {summary.method})"),
+        ("score", f"{summary.score:.3f}"),
+        ("episodes", f"{summary.episodes} on {summary.tasks} tasks, {summary.unresolved} lost to faults"),
+        ("turns", f"{summary.turns:.1f} per episode, {100 * summary.invalid:.1f} % could not be run"),
+        ("cut by a limit", f"{100 * summary.truncated:.1f} %"),
+        ("tokens", f"{summary.tokens:,.0f} per episode"),
+    )
