@@ -36,8 +36,8 @@ _EXPERT, _SHUFFLE, _TASKS, _SAMPLING = range(4)
 class Reporter(Protocol):
     """Where progress and figures go; the command line draws bars, tests keep a list."""
 
-    def stage(self, name: str, total: int) -> None:
-        """Begin a stage of ``total`` units."""
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Begin a stage of ``total`` units, of which an interrupted run has ``done`` some."""
         ...
 
     def advance(self) -> None:
@@ -56,7 +56,7 @@ class Reporter(Protocol):
 class Quiet:
     """A reporter that says nothing."""
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, done: int = 0) -> None:
         """Ignore."""
 
     def advance(self) -> None:
@@ -245,12 +245,9 @@ class Trainer:
         per_epoch = -(-len(rows) // options.batch_episodes)
         total = per_epoch * options.epochs
         learner = self._learner(loaded, options.lr)
-        done = self._restore("sft", learner, loaded, skip=self._begun("rl"))
-        self.reporter.stage("imitation", total)
-        for step in range(total):
-            if step < done:
-                self.reporter.advance()
-                continue
+        done = min(total, self._restore("sft", learner, loaded, skip=self._begun("rl")))
+        self.reporter.stage("imitation", total, done)
+        for step in range(done, total):
             start = time.perf_counter()
             epoch, at = divmod(step, per_epoch)
             order = np.random.default_rng(self._seed(_SHUFFLE, epoch)).permutation(len(rows))
@@ -268,12 +265,8 @@ class Trainer:
         learner = self._learner(loaded, options.lr)
         done = self._restore("rl", learner, loaded, skip=False)
         per_step = options.tasks_per_step * options.group_size
-        self.reporter.stage("reinforcement", options.steps * per_step)
-        for step in range(options.steps):
-            if step < done:
-                for _ in range(per_step):
-                    self.reporter.advance()
-                continue
+        self.reporter.stage("reinforcement", options.steps * per_step, done * per_step)
+        for step in range(done, options.steps):
             start = time.perf_counter()
             policy.sync()
             policy.temperature = self.config.sample.temperature
