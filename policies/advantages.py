@@ -1,9 +1,11 @@
 """Credit: one advantage per turn from rewards alone, behind one registry and one signature.
 
 ``ESTIMATORS[name](batch, **options)`` returns one array per episode, one value per turn; the learner spreads
-it over that turn's sampled tokens. Groups are episodes of the same task. Every baseline is built from *other*
-episodes only (leave-one-out), so it never depends on the action it judges and the policy gradient stays
-unbiased, also when the policy decides when to stop.
+it over that turn's sampled tokens. Groups are episodes of the same task.
+
+The baselines of ``reinforce``, ``rloo``, ``turn_rtg`` and ``grouped_gae`` with λ = 1 are built from *other*
+episodes only (leave-one-out). They never depend on the action they judge, so with γ = 1 the policy gradient is
+unbiased, also when the policy decides when to stop. The others are not; their docstrings say how.
 
 Symbols: episode i of a group of G, turn t of T_i, reward r_t, return R_i = Σ r_t, return-to-go
 Ĝ_t = Σ_{u≥t} γ^{u−t} r_u.
@@ -115,13 +117,17 @@ def rloo(batch: CreditBatch) -> Advantages:
 def grpo(batch: CreditBatch) -> Advantages:
     """Group-relative advantage (arXiv 2402.03300): A = (R_i − R̄)/(std + 1e-6), for every turn.
 
-    R̄ and std are over *episodes*; a mean over turns would over-weight long episodes.
+    R̄ and std are over *episodes*; a mean over turns would over-weight long episodes. Biased: R̄ and std hold
+    the judged episode, and the division weighs tasks that are nearly always or never solved the most.
     """
     return _episode_term(batch, lambda r: (r - r.mean()) / (r.std() + 1e-6))
 
 
 def dr_grpo(batch: CreditBatch) -> Advantages:
-    """GRPO without the division by the standard deviation (arXiv 2503.20783): A = R_i − R̄."""
+    """GRPO without the division by the standard deviation (arXiv 2503.20783): A = R_i − R̄.
+
+    R̄ holds the judged episode: the expectation is (G−1)/G of the policy gradient.
+    """
     return _episode_term(batch, lambda r: r - r.mean())
 
 
@@ -154,6 +160,9 @@ def gigpo(batch: CreditBatch, *, omega: float = 1.0, gamma: float = 0.95, normal
 
     A_episode = R_i − R̄; A_step = Ĝ_t − mean over the group's steps from the same state (singletons 0).
     ``normalise`` divides both by their standard deviation as in GRPO; off is the better default.
+
+    Biased, as published: the means hold the judged step, so a step seen with m others counts m/(m+1), and
+    where an episode returns to a state its own later steps are in the baseline; γ < 1 prefers early rewards.
     """
 
     def centre(values: Array) -> Array:
@@ -180,7 +189,7 @@ def grouped_gae(batch: CreditBatch, *, gamma: float = 1.0, lam: float = 0.9, kap
 
     V(s) is the mean return-to-go of the other attempts' visits to s, shrunk with weight κ towards what the
     others earned in all minus the progress made; δ_t = r_t + γV(s_{t+1}) − V(s_t), A_t = Σ_k (γλ)^k δ_{t+k},
-    V after the last turn 0. A group of one has advantage 0.
+    V after the last turn 0. A group of one has advantage 0. λ < 1 trades bias (V is an estimate) for variance.
     """
     to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
     totals = [float(rewards.sum()) for rewards in batch.rewards]

@@ -1,0 +1,284 @@
+"""Every estimator against exact policy gradients, with a policy that decides when to stop."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinkact.policies.advantages import ESTIMATORS, CreditBatch, check_estimator, returns_to_go
+from thinkact.policies.episode import Episode, Turn
+
+THETA = np.array([0.3, -0.4])
+MAX_TURNS = 3
+
+
+def go(state):
+    """Probability of going on in a state, one parameter each; the rest stops."""
+    return 1 / (1 + math.exp(-THETA[state]))
+
+
+class Path:
+    """One possible episode: its probability, rewards, states and the score function of every turn."""
+
+    def __init__(self, p=1.0, rewards=(), states=(), scores=()):
+        self.p, self.rewards, self.states, self.scores = p, rewards, states, scores
+
+    def then(self, state, went, chance, reward):
+        p, score = go(state), np.zeros(2)
+        score[state] = 1 - p if went else -p
+        return Path(
+            self.p * (p if went else 1 - p) * chance,
+            (*self.rewards, reward),
+            (*self.states, state),
+            (*self.scores, score),
+        )
+
+
+def wandering(path=None, state=0):
+    """Going on may find something (0.4, once), may lose time; stopping pays by luck. States recur."""
+    path = path or Path()
+    if len(path.rewards) == MAX_TURNS:
+        yield path
+        return
+    if state == 0:
+        yield from wandering(path.then(0, True, 0.5, 0.4), 1)
+        yield from wandering(path.then(0, True, 0.5, 0.0), 0)
+        yield path.then(0, False, 0.2, 1.0)
+        yield path.then(0, False, 0.8, 0.0)
+    else:
+        yield from wandering(path.then(1, True, 1.0, -0.2), 1)
+        yield path.then(1, False, 0.7, 0.6)
+        yield path.then(1, False, 0.3, 0.0)
+
+
+def chain():
+    """Two states, each at most once: going on in both pays 1, stopping in the second 0.3, in the first 0.1."""
+    yield Path().then(0, False, 1.0, 0.1)
+    first = Path().then(0, True, 1.0, 0.2)
+    yield first.then(1, True, 0.5, 0.8)
+    yield first.then(1, True, 0.5, 0.0)
+    yield first.then(1, False, 1.0, 0.1)
+
+
+def exact_gradient(paths):
+    return sum(p.p * sum(p.rewards) * sum(p.scores) for p in paths)
+
+
+def expected(name, paths, group, **options):
+    """Expectation of the estimated gradient of one episode, over all groups of that size."""
+    total = np.zeros(2)
+    mass = 0.0
+    for members in itertools.product(paths, repeat=group):
+        batch = CreditBatch([np.array(m.rewards) for m in members], ["task"] * group, [list(m.states) for m in members])
+        p = math.prod(m.p for m in members)
+        mass += p
+        for member, advantages in zip(members, ESTIMATORS[name](batch, **options), strict=True):
+            total += p / group * sum(a * s for a, s in zip(advantages, member.scores, strict=True))
+    assert mass == pytest.approx(1.0)
+    return total
+
+
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("world", [wandering, chain])
+@pytest.mark.parametrize("group", [2, 3])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("reinforce", {}),
+        ("rloo", {}),
+        ("turn_rtg", {}),
+        ("turn_rtg", {"kappa": 0.0}),
+        ("turn_rtg", {"kappa": 7.0}),
+        ("grouped_gae", {"lam": 1.0}),
+        ("grouped_gae", {"lam": 1.0, "kappa": 0.0}),
+    ],
+)
+def test_unbiased_estimators_are_unbiased(world, group, name, options):
+    paths = list(world())
+    if group == 3 and world is wandering:
+        paths = paths_of_two_turns()
+    np.testing.assert_allclose(expected(name, paths, group, **options), exact_gradient(paths), atol=1e-12)
+
+
+def paths_of_two_turns():
+    """The wandering world cut at two turns: few enough paths for groups of three."""
+    global MAX_TURNS
+    MAX_TURNS, before = 2, MAX_TURNS
+    try:
+        return list(wandering())
+    finally:
+        MAX_TURNS = before
+
+
+@pytest.mark.parametrize("group", [2, 3, 4])
+def test_dr_grpo_is_the_gradient_shrunk_by_its_own_share_of_the_mean(group):
+    paths = list(chain())
+    np.testing.assert_allclose(
+        expected("dr_grpo", paths, group), (group - 1) / group * exact_gradient(paths), atol=1e-12
+    )
+
+
+def test_grpo_keeps_the_direction_and_not_the_size():
+    paths = list(chain())
+    estimate, exact = expected("grpo", paths, 4), exact_gradient(paths)
+    assert cosine(estimate, exact) > 0.9
+    assert np.linalg.norm(estimate) > 1.5 * np.linalg.norm(exact)
+    # A division by the standard deviation has no unit: doubled rewards change nothing.
+    batch = CreditBatch([np.array([r]) for r in (0.0, 0.2, 1.0)], ["t"] * 3, [["s"]] * 3)
+    double = CreditBatch([np.array([2 * r]) for r in (0.0, 0.2, 1.0)], ["t"] * 3, [["s"]] * 3)
+    for a, b in zip(ESTIMATORS["grpo"](batch), ESTIMATORS["grpo"](double), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+
+
+@pytest.mark.parametrize("group", [2, 4])
+def test_gigpo_weights_each_state_by_the_company_it_has_there(group):
+    # Where no state recurs: G-1/G of the gradient, and of each state's part m/(m+1) more, m = others there.
+    paths = list(chain())
+    visit = (1.0, go(0))
+    share = [
+        sum(math.comb(group - 1, m) * p**m * (1 - p) ** (group - 1 - m) * m / (m + 1) for m in range(group))
+        for p in visit
+    ]
+    wanted = exact_gradient(paths) * ((group - 1) / group + np.array(share))
+    np.testing.assert_allclose(expected("gigpo", paths, group, gamma=1.0), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("name, options", [("gigpo", {}), ("grouped_gae", {}), ("grouped_gae", {"lam": 0.0})])
+def test_biased_estimators_still_point_uphill(name, options):
+    paths = list(wandering())
+    assert cosine(expected(name, paths, 2, **options), exact_gradient(paths)) > 0.8
+
+
+def test_short_traces_are_biased_as_documented():
+    paths = list(wandering())
+    off = expected("grouped_gae", paths, 2, lam=0.5) - exact_gradient(paths)
+    assert np.abs(off).max() > 1e-3
+
+
+def batch_of(*episodes, group="task"):
+    return CreditBatch(
+        [np.array(r, dtype=float) for r, _ in episodes], [group] * len(episodes), [list(s) for _, s in episodes]
+    )
+
+
+def test_by_hand():
+    batch = batch_of(([0.0, 1.0], "ab"), ([0.4], "a"), ([0.0], "a"))
+
+    def rounded(name, **options):
+        return [[round(float(v), 6) for v in row] for row in ESTIMATORS[name](batch, **options)]
+
+    # rloo: own return minus the mean of the others': 1 - .2, .4 - .5, 0 - .7.
+    assert rounded("rloo") == [[0.8, 0.8], [-0.1], [-0.7]]
+    assert rounded("dr_grpo") == [[0.533333, 0.533333], [-0.066667], [-0.466667]]
+    # reinforce: returns to go are (1, 1), .4, 0; baselines .2, 2/3, .8.
+    assert rounded("reinforce") == [[0.8, 0.8], [-0.266667], [-0.8]]
+    # gigpo: step term at "a": mean of (1, .4, 0); at "b" a singleton.
+    assert rounded("gigpo", gamma=1.0) == [[1.066667, 0.533333], [-0.133333], [-0.933333]]
+    # turn_rtg: all stand at progress 0. Episode 0: b = (2·.2 + 2·.2)/4; episode 1: (2·1 + 0 + 2·.5)/(3 + 2).
+    assert rounded("turn_rtg") == [[0.8, 0.8], [-0.2], [-0.76]]
+    # grouped_gae: V = (.2, .2), (.5,), (.7,); at "b" nobody else: the prior alone.
+    assert rounded("grouped_gae", lam=0.0) == [[0.0, 0.8], [-0.1], [-0.7]]
+    assert rounded("grouped_gae", lam=1.0) == [[0.8, 0.8], [-0.1], [-0.7]]
+
+
+def test_progress_is_not_judged_twice():
+    # Both found the evidence (.4) at once; from there one wins .6 and one wins nothing.
+    batch = batch_of(([0.4, 0.6], "ab"), ([0.4, 0.0], "ab"))
+    ahead, behind = ESTIMATORS["turn_rtg"](batch)
+    np.testing.assert_allclose(ahead, [0.6, 0.6])
+    np.testing.assert_allclose(behind, [-0.6, -0.6])
+
+
+@given(st.lists(st.floats(-1, 1), max_size=6), st.floats(0, 1))
+def test_returns_to_go_follow_their_recursion(rewards, gamma):
+    rewards = np.array(rewards)
+    out = returns_to_go(rewards, gamma)
+    wanted = [sum(gamma ** (u - t) * rewards[u] for u in range(t, len(rewards))) for t in range(len(rewards))]
+    np.testing.assert_allclose(out, wanted, atol=1e-9)
+
+
+groups = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from([0.0, 0.2, 0.4, 1.0, -0.4]), min_size=1, max_size=4), st.sampled_from(["x", "y"])
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@given(groups, st.sampled_from(sorted(ESTIMATORS)), st.randoms(use_true_random=False))
+def test_shape_order_and_groups(episodes, name, random):
+    def batch(some):
+        return CreditBatch(
+            [np.array(r) for r, _ in some],
+            [g for _, g in some],
+            [[f"s{len(r)}-{t}" for t in range(len(r))] for r, _ in some],
+        )
+
+    out = ESTIMATORS[name](batch(episodes))
+    assert [len(a) for a in out] == [len(r) for r, _ in episodes]
+    assert all(np.isfinite(a).all() for a in out)
+    # The order of the episodes says nothing.
+    order = list(range(len(episodes)))
+    random.shuffle(order)
+    shuffled = ESTIMATORS[name](batch([episodes[i] for i in order]))
+    for i, a in zip(order, shuffled, strict=True):
+        np.testing.assert_allclose(a, out[i], atol=1e-9)
+    # Another task's episodes say nothing either (reinforce has one baseline for the whole batch).
+    if name != "reinforce":
+        for task in ("x", "y"):
+            mine = [i for i, (_, g) in enumerate(episodes) if g == task]
+            for i, a in zip(mine, ESTIMATORS[name](batch([episodes[i] for i in mine])), strict=True):
+                np.testing.assert_allclose(a, out[i], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name not in ("reinforce", "gigpo")])
+def test_a_group_of_one_has_nothing_to_compare_with(name):
+    (advantages,) = ESTIMATORS[name](batch_of(([0.4, 0.6], "ab")))
+    np.testing.assert_array_equal(advantages, [0.0, 0.0])
+
+
+def episode(**changes):
+    turns = [Turn(observation="q", action="a", result="r", reward=0.5, state_key=key) for key in "xy"]
+    return Episode(
+        **{
+            **dict(id="e", env_id="env", family="f", env_version="0", task_id="t", split="train", seed=0),
+            **dict(policy="p", turns=turns, terminated=True, score=1.0, success=True),
+            **changes,
+        }
+    )
+
+
+def test_a_batch_of_episodes_keys_each_turn_by_the_state_before_it():
+    batch = CreditBatch.of([episode(), episode(id="other", task_id="u")])
+    assert batch.states == [["start", "x"]] * 2
+    assert batch.groups == ["env|t", "env|u"]
+    assert [list(r) for r in batch.rewards] == [[0.5, 0.5]] * 2
+
+
+def test_what_has_no_reward_is_refused():
+    with pytest.raises(ValueError, match="ended in a fault"):
+        CreditBatch.of([episode(), episode(error="EnvironmentFault: gone", score=None, success=None)])
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            batch_of(([bad], "a"))
+    with pytest.raises(ValueError, match="one entry per episode"):
+        CreditBatch([np.zeros(1)], [], [["a"]])
+    with pytest.raises(ValueError, match="one state key"):
+        batch_of(([0.0, 1.0], "a"))
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    check_estimator("gigpo", {"omega": 0.5})
+    with pytest.raises(ValueError, match=r"'grop'.*rloo, grpo"):
+        check_estimator("grop", {})
+    with pytest.raises(ValueError, match=r"no option 'lambda'.*gamma, lam, kappa"):
+        check_estimator("grouped_gae", {"lambda": 0.5})
+    with pytest.raises(ValueError, match="it has none"):
+        check_estimator("rloo", {"gamma": 0.5})
