@@ -52,17 +52,16 @@ def envs(as_json: JsonOption = False) -> None:
     if as_json:
         common.print_json({"envs": found})
         return
-    from rich import box
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(box=box.SIMPLE_HEAD, show_lines=False)
-    for column in ("id", "what it asks", "knobs (--env key=value)"):
-        view.add_column(column, overflow="fold")
     for env in found:
-        listed = "\n".join(f"{name}={default}  {text}" for name, (default, text) in env["knobs"].items())
-        view.add_row(Text(env["id"], style="bold", no_wrap=True), Text(env["about"]), Text(listed))
-    common.out.print(view)
+        common.out.print(Text(env["id"], style="bold cyan"), Text(env["about"]), sep="\n")
+        view = Table.grid(padding=(0, 2))
+        for knob, (default, text) in env["knobs"].items():
+            view.add_row(Text(f"--env {knob}={default}", no_wrap=True), Text(text, style="dim"))
+        common.out.print(Padding(view, (0, 0, 1, 2)))
 
 
 @app.command()
@@ -77,10 +76,10 @@ def play(
     """Play one episode here: every turn, every check, every reward.
 
     \b
-    thinkact play thinkact/FactbookQA-v0                      (you type the calls)
+    thinkact play thinkact/FactbookQA-v0          you type the calls
     thinkact play thinkact/PythonTask-v0 --policy expert --env level=3
-    thinkact play thinkact/FactbookQA-v0 --policy hf:runs/default/model --split eval
-    """
+    thinkact play thinkact/FactbookQA-v0 --policy hf:runs/default/model
+    """  # noqa: D301
     from thinkact.cli_play import play_episode
 
     kwargs = {**common.pairs(env or (), "--env"), "split": split}
@@ -107,9 +106,9 @@ def rollout(
     """Play many episodes at once and write them down.
 
     \b
-    thinkact rollout thinkact/FactbookQA-v0 --policy expert --episodes 200 --out expert.jsonl
-    thinkact rollout thinkact/PythonTask-v0 --policy hf:smollm2-135m --env level=0 --json
-    """
+    thinkact rollout thinkact/FactbookQA-v0 --episodes 200 --out expert.jsonl
+    thinkact rollout thinkact/PythonTask-v0 --policy random --env level=0 --json
+    """  # noqa: D301
     from thinkact.cli_play import play_many
     from thinkact.leaderboard import summarise
     from thinkact.policies.episode import write_episodes
@@ -156,12 +155,13 @@ def evaluate(
 ) -> None:
     """Measure a policy on held-out tasks: success with its 95 % interval.
 
-    Tasks and seed are those that `thinkact train` measures with, so the figures compare.
+    Tasks and seed are those that `thinkact train` measures with, so the
+    figures compare.
 
     \b
-    thinkact eval thinkact/FactbookQA-v0 --policy hf:runs/default/model --tasks 300
+    thinkact eval thinkact/FactbookQA-v0 --policy hf:runs/default/model
     thinkact eval thinkact/PythonTask-v0 --policy random --split hidden --submit
-    """
+    """  # noqa: D301
     from thinkact.cli_play import play_many
     from thinkact.leaderboard import summarise
 
@@ -226,17 +226,18 @@ def train(
 ) -> None:
     """Train an agent: measure, imitate the expert, reinforce over many turns, measure again.
 
-    Three rows land on the leaderboard (before, imitation, rl), and runs/NAME/ keeps the configuration,
-    figures, checkpoints, every episode and the trained model. Stop it whenever you like; the same command
-    with --resume goes on.
+    Three rows land on the leaderboard (before, imitation, rl), and runs/NAME/
+    keeps the configuration, figures, checkpoints, every episode and the model.
+    Stop it whenever you like; the same command with --resume goes on.
 
     \b
-    thinkact train                                    the default, about 20 minutes on 2 cores
-    thinkact train --preset tiny                      a small model from scratch, minutes
+    thinkact train                         the default: SmolLM2-135M, Factbook
+    thinkact train --preset tiny           a small model from scratch, minutes
     thinkact train --set rl.lr=2e-5 --set rl.steps=40 --name longer
-    thinkact train --model ./my-model --set env.id=thinkact/PythonTask-v0 --set env.kwargs.level=0
-    thinkact train --dry-run > my.toml                a file to edit and give to --config
-    """
+    thinkact train --model ./my-model --set env.kwargs.hops=1 --name mine
+    thinkact train --resume --name mine    goes on with what was begun
+    thinkact train --dry-run > my.toml     a file to edit, for --config
+    """  # noqa: D301
     from thinkact.cli_train import Request, dry_run_report, train_and_publish
 
     request = Request.of(

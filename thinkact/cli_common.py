@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from thinkact.envs import Policy, ToolEnv
     from thinkact.leaderboard import Board, Summary
 
-#: Figures and tables; what a program reads.
-out = Console()
+#: Figures and tables; what a program reads. A file or a pipe has no width of its own.
+out = Console(width=None if sys.stdout.isatty() else 120)
 #: Progress and errors; what a person watches.
 err = Console(stderr=True)
 
@@ -141,7 +141,8 @@ def knobs(cls: type[ToolEnv[Any]]) -> dict[str, tuple[str, str]]:
     """Return an environment's own options: name → (default, what it does)."""
     text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].split("\n\n")[0]
     described = {
-        match[1]: " ".join(match[2].split())
+        # Docstrings are reStructuredText; a terminal shows plain words.
+        match[1]: re.sub(r"``|:\w+:`~?[\w.]*?(?=\w+`)|`", "", " ".join(match[2].split()))
         for match in re.finditer(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL)
     }
     shared = {"split", "reward", "render_mode"}
