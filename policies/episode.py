@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticSerializationError
 
 SCHEMA = 1
 
@@ -89,12 +90,15 @@ class Episode(BaseModel):
 
 
 def write_episodes(path: Path, episodes: Iterable[Episode]) -> int:
-    """Append episodes to a JSONL file, flushed to disk; returns how many."""
+    """Append episodes to a JSONL file, flushed to disk; returns how many.
+
+    What UTF-8 cannot hold (lone surrogates, which some endpoints and file names bring) becomes "?".
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with path.open("a", encoding="utf-8") as file:
         for episode in episodes:
-            file.write(episode.model_dump_json() + "\n")
+            file.write(_line(episode) + "\n")
             count += 1
         file.flush()
         os.fsync(file.fileno())
@@ -116,6 +120,23 @@ def read_episodes(path: Path) -> Iterator[Episode]:
                 if not line.endswith("\n") and not _is_json(line):
                     return
                 raise ValueError(f"{path}, line {number}: not an episode: {error}") from error
+
+
+def _line(episode: Episode) -> str:
+    try:
+        return episode.model_dump_json()
+    except PydanticSerializationError:
+        return json.dumps(_encodable(episode.model_dump()), ensure_ascii=False)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value
 
 
 def _is_json(text: str) -> bool:

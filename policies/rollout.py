@@ -7,6 +7,7 @@ model and tools overlap and a straggler holds nobody up.
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import time
 from collections import deque
@@ -49,6 +50,8 @@ class _Live:
     conversation: Conversation = field(init=False)
     episode: Episode = field(init=False)
     action: Action = field(default_factory=lambda: Action(text=""))
+    #: What earlier attempts cost, in US dollars.
+    spent: float = 0.0
 
 
 class Runner:
@@ -80,6 +83,7 @@ class Runner:
         self.concurrency = concurrency
         self.lockstep = lockstep
         self.env_kwargs = dict(env_kwargs or {})
+        self._all: list[gym.Env[str, str]] = []
         self._idle: list[gym.Env[str, str]] = [self._make()]
         self._threads = ThreadPoolExecutor(min(concurrency, 16), thread_name_prefix="env")
 
@@ -92,17 +96,18 @@ class Runner:
     def close(self) -> None:
         """Close the environments. Idempotent."""
         self._threads.shutdown(wait=True)
-        while self._idle:
-            self._idle.pop().close()
+        self._idle.clear()
+        while self._all:
+            self._discard(self._all[-1])
 
     @property
     def tool_schemas(self) -> list[dict[str, Any]]:
         """The environment's tools as JSON schemas."""
-        return self._tool_env(self._idle[0]).tool_schemas
+        return self._tool_env(self._spare()).tool_schemas
 
     def sample_tasks(self, n: int, seed: int) -> list[str]:
         """Draw distinct task ids of the environment's split."""
-        return self._tool_env(self._idle[0]).sample_tasks(n, seed)
+        return self._tool_env(self._spare()).sample_tasks(n, seed)
 
     def run(self, jobs: Iterable[Job], policy: Policy, *, on_episode: Progress | None = None) -> list[Episode]:
         """Play every job once and return the episodes in the jobs' order.
@@ -117,10 +122,12 @@ class Runner:
         done: dict[str, Episode] = {}
         ready: list[_Live] = []
         busy: dict[Future[None], _Live] = {}
+        alive: dict[str, _Live] = {}
 
         def finish(live: _Live) -> None:
-            policy.release(live.conversation.id)
+            del alive[live.job.id]
             self._idle.append(live.env)
+            policy.release(live.conversation.id)
             done[live.job.id] = live.episode
             if on_episode is not None:
                 on_episode(live.episode)
@@ -129,6 +136,7 @@ class Runner:
             while pending or ready or busy:
                 while pending and len(ready) + len(busy) < self.concurrency:
                     live = _Live(pending.popleft(), self._take())
+                    alive[live.job.id] = live
                     busy[self._threads.submit(self._reset, live, policy)] = live
                 if ready:
                     for live, action in zip(ready, policy.act([live.conversation for live in ready]), strict=True):
@@ -144,6 +152,7 @@ class Runner:
                         if retried is None:
                             finish(live)
                         else:
+                            alive[live.job.id] = retried
                             busy[self._threads.submit(self._reset, retried, policy)] = retried
                         continue
                     if live.episode.terminated or live.episode.truncated:
@@ -151,21 +160,42 @@ class Runner:
                     else:
                         ready.append(live)
         except BaseException:
-            for live in [*ready, *busy.values()]:
-                policy.release(live.conversation.id) if hasattr(live, "conversation") else None
+            for future in busy:
+                future.cancel()
             wait(busy)
-            self._idle += [live.env for live in [*ready, *busy.values()]]
+            for live in alive.values():
+                if hasattr(live, "conversation"):
+                    policy.release(live.conversation.id)
+                # Broken off in the middle of an episode, perhaps by a bug of its own: not to be used again.
+                self._discard(live.env)
             raise
         return [done[job_id] for job_id in order]
 
     def _make(self) -> gym.Env[str, str]:
         env = gym.make(self.env_id, **self.env_kwargs)
         if not isinstance(env.unwrapped, ToolEnv):
+            env.close()
             raise ValueError(f"{self.env_id} is not a thinkact environment.")
+        self._all.append(env)
         return env
+
+    def _discard(self, env: gym.Env[str, str]) -> None:
+        """Close an environment for good. One that is broken may fail at that too: logged, no reason to stop."""
+        if env not in self._all:
+            return
+        self._all.remove(env)
+        try:
+            env.close()
+        except Exception:
+            log.warning("%s: an environment did not close", self.env_id, exc_info=True)
 
     def _take(self) -> gym.Env[str, str]:
         return self._idle.pop() if self._idle else self._make()
+
+    def _spare(self) -> gym.Env[str, str]:
+        if not self._idle:
+            self._idle.append(self._make())
+        return self._idle[0]
 
     @staticmethod
     def _tool_env(env: gym.Env[str, str]) -> ToolEnv[Any]:
@@ -186,7 +216,7 @@ class Runner:
             split=env.split,
             seed=job.seed,
             policy=policy.name,
-            usage=Usage(attempts=live.attempt),
+            usage=Usage(attempts=live.attempt, cost=live.spent),
             versions={"thinkact": thinkact.__version__, "python": platform.python_version()},
         )
         prompt, _ = live.env.reset(seed=job.seed, options={"task_id": job.task_id})
@@ -201,7 +231,19 @@ class Runner:
     def _step(self, live: _Live) -> None:
         start = time.perf_counter()
         action, episode, messages = live.action, live.episode, live.conversation.messages
+        usage = episode.usage
+        usage.prompt_tokens += len(action.prompt_ids)
+        usage.sampled_tokens += len(action.token_ids)
+        usage.policy_seconds += action.seconds
+        usage.cost += action.cost
         result, reward, terminated, truncated, info = live.env.step(action.text)
+        # A context that is full ends the episode; the environment knows nothing of tokens.
+        out_of_context = action.stop == "context" and not (terminated or truncated)
+        if out_of_context:
+            # With reward="outcome" it still owes what was earned: pay it, so that the rewards sum to the score.
+            reward = float(info["score"]) - sum(episode.rewards)
+        if not math.isfinite(reward):
+            raise EnvironmentFault(f"{self.env_id} paid a reward of {reward}")
         episode.turns.append(
             Turn(
                 observation=messages[-1].content,
@@ -221,29 +263,22 @@ class Runner:
             )
         )
         messages += [Message("assistant", action.text), Message("tool", result)]
-        # A context that is full ends the episode; the environment knows nothing of tokens.
-        out_of_context = action.stop == "context" and not terminated
         episode.terminated, episode.truncated = terminated, truncated or out_of_context
         if terminated or episode.truncated:
             episode.score, episode.success = float(info["score"]), bool(info["success"])
-        usage = episode.usage
-        usage.prompt_tokens += len(action.prompt_ids)
-        usage.sampled_tokens += len(action.token_ids)
-        usage.policy_seconds += action.seconds
-        usage.cost += action.cost
         usage.env_seconds += time.perf_counter() - start
 
     def _retry(self, live: _Live, policy: Policy, fault: EnvironmentFault) -> _Live | None:
         policy.release(live.conversation.id)
         log.warning("%s, attempt %d: %s", live.job.id, live.attempt, fault)
         # The environment that failed may be broken in ways we cannot see: never use it again.
-        live.env.close()
+        self._discard(live.env)
         live.env = self._make()
         if live.attempt > MAX_RETRIES:
             live.episode.error = f"EnvironmentFault: {fault}"
             live.episode.score = live.episode.success = None
             return None
-        return _Live(live.job, live.env, live.attempt + 1)
+        return _Live(live.job, live.env, live.attempt + 1, spent=live.episode.usage.cost)
 
 
 def _some(busy: dict[Future[None], _Live], *, everything: bool) -> Sequence[Future[None]]:
