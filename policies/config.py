@@ -87,6 +87,9 @@ class RLConfig(_Strict):
     clip_low: float = Field(0.2, gt=0.0, lt=1.0, description="PPO: ratio below 1 - clip_low is clipped.")
     clip_high: float = Field(0.28, gt=0.0, description="PPO: ratio above 1 + clip_high is clipped.")
     entropy_coef: float = Field(0.0, ge=0.0)
+    max_rows: int | None = Field(
+        None, ge=1, description="Learn from at most this many attempts per batch, those with the largest advantages."
+    )
     filter: bool = Field(True, description="Leave out groups whose attempts all earned the same.")
     mask_truncated: bool = Field(False, description="Leave out attempts that ran out of turns or tokens.")
 

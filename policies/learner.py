@@ -252,23 +252,39 @@ class _Batch:
 LossOf = Callable[[Tensor, Tensor, _Batch], tuple[Tensor, dict[str, float]]]
 
 
-def rows_of(episodes: Sequence[Episode], advantages: Advantages, *, entropy_bonus: bool = False) -> list[Row]:
+def rows_of(
+    episodes: Sequence[Episode],
+    advantages: Advantages,
+    *,
+    entropy_bonus: bool = False,
+    max_rows: int | None = None,
+) -> list[Row]:
     """Lay out sampled episodes and drop what carries no signal.
 
     Turns after the last one with an advantage are cut, and episodes without any are left out: they would
     cost a forward and a backward pass and move nothing. With an entropy bonus every token counts, so nothing
-    is cut.
+    is cut. The loss is a mean over the tokens that stay.
+
+    Args:
+        episodes: Sampled episodes; each turn's ``advantage`` is set for the record.
+        advantages: One array per episode, one value per turn.
+        entropy_bonus: Whether the loss has an entropy term.
+        max_rows: Keep at most this many episodes, those with the largest mean |advantage|. Sampling is
+            cheaper than learning, and the ends of a group carry most of the gradient (down-sampling to the
+            largest spread: PODS, arXiv 2504.13818). Credit is computed on whole groups before the cut.
     """
-    rows = []
+    rows: list[Row] = []
+    weights: list[float] = []
     for episode, values in zip(episodes, advantages, strict=True):
         for turn, value in zip(episode.turns, values, strict=True):
             turn.advantage = float(value)
-        if entropy_bonus:
-            rows.append(encode_sampled(episode, values))
-            continue
         useful = np.flatnonzero(np.abs(values) > 1e-8)
-        if len(useful):
-            last = int(useful[-1]) + 1
-            cut = episode.model_copy(update={"turns": episode.turns[:last]})
-            rows.append(encode_sampled(cut, values[:last]))
-    return rows
+        if not len(useful) and not entropy_bonus:
+            continue
+        last = len(values) if entropy_bonus else int(useful[-1]) + 1
+        rows.append(encode_sampled(episode.model_copy(update={"turns": episode.turns[:last]}), values[:last]))
+        weights.append(float(np.abs(values).mean()))
+    if max_rows is None or len(rows) <= max_rows:
+        return rows
+    kept = np.sort(np.argsort(-np.asarray(weights), kind="stable")[:max_rows])
+    return [rows[i] for i in kept]

@@ -298,7 +298,7 @@ class Trainer:
         if not used:
             return share
         credit = ESTIMATORS[options.estimator](CreditBatch.of(used), **options.estimator_options)
-        rows = rows_of(used, credit, entropy_bonus=options.entropy_coef > 0)
+        rows = rows_of(used, credit, entropy_bonus=options.entropy_coef > 0, max_rows=options.max_rows)
         order = np.random.default_rng(self._seed(_SHUFFLE, step)).permutation(len(rows))
         parts = [part for part in np.array_split(order, min(options.updates, max(1, len(rows)))) if len(part)]
         figures: dict[str, list[float]] = {}
