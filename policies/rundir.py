@@ -55,17 +55,26 @@ class RunDir:
         except OSError as error:
             self._lock.close()
             raise RunError(f"{path} is in use by another process; wait for it or choose another --name.") from error
-        if begun:
-            self._check_config(config)
-        else:
-            write_whole(path / "config.json", json.dumps(config, indent=2))
+        try:
+            if begun:
+                self._check_config(config)
+            else:
+                write_whole(path / "config.json", json.dumps(config, indent=2))
+        except BaseException:
+            self.close()
+            raise
 
     def _check_config(self, config: dict[str, Any]) -> None:
-        old = json.loads((self.path / "config.json").read_text())
-        if old != config:
-            changed = [key for key in config if old.get(key) != config[key]]
+        path = self.path / "config.json"
+        try:
+            old = _flat(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise RunError(f"{path} is damaged ({error}); start a new run with another --name.") from error
+        new = _flat(config)
+        changed = [key for key in {**old, **new} if key not in old or key not in new or old[key] != new[key]]
+        if changed:
             raise RunError(
-                f"{self.path} was begun with another configuration ({', '.join(changed)} differ); resume with the "
+                f"{self.path} was begun with another configuration ({', '.join(changed)} changed); resume with the "
                 "same options, or start a new run with another --name."
             )
 
@@ -140,12 +149,15 @@ class RunDir:
                 os.fsync(file.fileno())
             write_whole(target.with_suffix(".sha256"), _digest(work))
             work.rename(target)
-        except OSError:
+        except (OSError, RuntimeError) as error:
+            # torch turns what its file raised into a RuntimeError.
             work.unlink(missing_ok=True)
-            raise
-        for old in sorted(folder.glob(f"{stage}-*.pt"))[:-1]:
-            old.unlink()
-            old.with_suffix(".sha256").unlink(missing_ok=True)
+            raise OSError(f"{target} could not be written: {error.__context__ or error}") from error
+        # Older ones, and what a killed process left; weights before their digest.
+        left = [*sorted(folder.glob(f"{stage}-*")), *folder.glob(f".{stage}-*.part")]
+        for old in left:
+            if old.stem != target.stem:
+                old.unlink()
         return target
 
     def load_checkpoint(self, stage: str) -> dict[str, Any] | None:
@@ -176,6 +188,16 @@ def write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     work.rename(path)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested data by dotted key."""
+    if not isinstance(config, dict) or not config:
+        return {prefix: config}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
 
 
 def free_gigabytes(path: Path) -> float:
