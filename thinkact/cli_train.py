@@ -252,7 +252,7 @@ class Clock:
         pace = (self._took + 5.0) / (self._guessed + 5.0)
         each = self.stages[self._at].each * pace
         played = self.done - self._restored
-        weight = max(1.0, 0.1 * self.total)
+        weight = max(1.0, 0.02 * self.total)
         each = (now - self._since + weight * each) / (played + weight)
         later = sum(stage.units * stage.each for stage in self.stages[self._at + 1 :])
         return each * max(0, self.total - self.done) + later * pace
