@@ -36,5 +36,5 @@ def test_the_options_exist():
 def test_make_targets_and_files_exist():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)) <= targets
-    for path in re.findall(r"`((?:sandbox|tools|envs|policies|leaderboard)/[\w/.]+)`", README):
+    for path in re.findall(r"`((?:sandbox|tools|envs|policies|leaderboard)/[\w/]+\.py)`", README):
         assert (ROOT / path).exists(), path
