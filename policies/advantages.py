@@ -166,7 +166,8 @@ def gigpo(batch: CreditBatch, *, omega: float = 1.0, gamma: float = 0.95, normal
     """
 
     def centre(values: Array) -> Array:
-        return (values - values.mean()) / ((values.std() + 1e-6) if normalise else 1.0)
+        centred: Array = (values - values.mean()) / ((values.std() + 1e-6) if normalise else 1.0)
+        return centred
 
     out = _episode_term(batch, centre)
     to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]

@@ -24,12 +24,8 @@ class TokenizerLike(Protocol):
         """Return token ids."""
         ...
 
-    def decode(self, token_ids: Sequence[int], **options: Any) -> str:
-        """Return text."""
-        ...
-
-    def convert_tokens_to_ids(self, tokens: str) -> int:
-        """Return the id of one token."""
+    def decode(self, token_ids: list[int], **options: Any) -> Any:
+        """Return text (transformers says: or a list of texts, for a list of lists)."""
         ...
 
 
@@ -103,7 +99,7 @@ class ChatCodec:
         ids = list(ids)
         if ids and ids[-1] == self.end_id:
             ids.pop()
-        return self._tokenizer.decode(ids, skip_special_tokens=False)
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
 
 def split_thought(text: str) -> tuple[str, str]:

@@ -124,7 +124,9 @@ class Learner:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.lr = lr
         self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
-        base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        base: Any = model
+        if hasattr(model, "get_base_model"):  # adapters around it
+            base = base.get_base_model()
         self._trunk, self._head = base.base_model, base.get_output_embeddings()
         self._device = next(model.parameters()).device
 
@@ -180,7 +182,7 @@ class Learner:
         for batch in self._batches(rows):
             logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
             loss, part = loss_of(logp, entropy, batch)
-            loss.backward()
+            torch.autograd.backward(loss)  # loss.backward() has no types
             for name, value in part.items():
                 figures[name] = figures.get(name, 0.0) + value
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)

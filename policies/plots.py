@@ -126,7 +126,7 @@ class TensorBoard:
 
     def rewrite(self, metrics: Sequence[Mapping[str, Any]]) -> None:
         """Begin anew: after a resume the steps since the last checkpoint are done, and written, again."""
-        from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
+        from torch.utils.tensorboard import SummaryWriter
 
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)

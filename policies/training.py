@@ -153,7 +153,8 @@ class Trainer:
         else:
             loaded = load_model(config.model.name, seed=config.seed)
         if torch.cuda.is_available():
-            loaded.model.to("cuda")
+            model: Any = loaded.model  # transformers wraps `to` without types
+            model.to("cuda")
         loaded = self._choose_parameters(loaded)
         codec = ChatCodec(loaded.tokenizer)
         rows = [encode_expert(e, tools, codec) for e in episodes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -44,7 +44,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command()
 def envs(as_json: JsonOption = False) -> None:
     """List the environments, what each asks of an agent, and its difficulty knobs."""
-    found = []
+    found: list[dict[str, Any]] = []
     for env_id in thinkact.ENV_IDS:
         cls = common.env_class(env_id)
         about = (cls.__doc__ or "").partition("\n")[0].strip()
@@ -182,7 +182,7 @@ def evaluate(
         raise common.UserError(f"Interrupted after {len(played)} of {tasks} tasks; a part is no measurement.")
     figures: dict[str, Any] = asdict(summarise(played))
     if submit:
-        kind = "baseline" if policy in ("null", "random", "expert") else "agent"
+        kind: Literal["agent", "baseline"] = "baseline" if policy in ("null", "random", "expert") else "agent"
         settings = {"policy": policy, "seed": seed, "temperature": temperature}
         figures["submission"] = common.open_board(board, create=True).submit(
             name or player.name, played, kind=kind, suite=common.suite_of(kwargs), meta=settings
