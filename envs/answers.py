@@ -30,10 +30,7 @@ _NUMBER = re.compile(
     r"(?: ?(?P<scale>thousand|million|billion|trillion))?(?: ?(?P<unit>\D.*))?",
     re.ASCII,
 )
-_MONTHS = (
-    "january february march april may june "
-    "july august september october november december"
-).split()
+_MONTHS = ("january february march april may june july august september october november december").split()
 _DATES = (
     re.compile(r"(?P<day>\d{1,2}) (?P<month>[a-z]+)\.?,? (?P<year>\d{3,4})", re.ASCII),
     re.compile(r"(?P<month>[a-z]+)\.? (?P<day>\d{1,2}),? (?P<year>\d{3,4})", re.ASCII),

@@ -106,7 +106,7 @@ class SubmitCodeTool:
 
 
 class PythonTaskEnv(ToolEnv[Problem]):
-    """Procedural programming tasks with a sandboxed Python; see the module's text.
+    """Functions to write, tried out with a sandboxed Python and verified by hidden tests.
 
     Args:
         level: Difficulty, or several to draw from: 0 one arithmetic step, 1 two or three, 2 lists and

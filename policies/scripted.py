@@ -33,8 +33,7 @@ class RandomPolicy:
     def act(self, conversations: Sequence[Conversation]) -> list[Action]:
         """Return one random valid call each, reproducible from the conversation's seed and turn."""
         return [
-            Action(text=sample_call(c.tools, np.random.default_rng((c.seed, len(c.messages)))))
-            for c in conversations
+            Action(text=sample_call(c.tools, np.random.default_rng((c.seed, len(c.messages))))) for c in conversations
         ]
 
     def release(self, conversation_id: str) -> None:
