@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from thinkact import cli_train
+from thinkact import cli_progress
 from thinkact.cli import main
 from thinkact.cli_common import UserError, explain, knobs, pairs, suite_of
-from thinkact.cli_train import Clock, Lines, Request, duration, plan, to_toml
+from thinkact.cli_progress import Clock, Lines, duration, plan
+from thinkact.cli_train import Request, to_toml
 from thinkact.policies.config import make_config
 
 FACTBOOK = "thinkact/FactbookQA-v0"
@@ -252,7 +253,7 @@ def test_restored_work_does_not_count_for_the_pace():
 
 
 def test_lines_say_what_began_and_what_came_of_it(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli_train, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(cli_progress, "LINE_EVERY_S", 0.0)
     lines = Lines(make_config("tiny"), tmp_path)
     lines.stage("evaluate before", 2)
     lines.advance()
