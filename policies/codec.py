@@ -36,7 +36,8 @@ def system_prompt(tools: Sequence[dict[str, Any]]) -> str:
         function = tool["function"]
         first = next(iter(function["parameters"].get("properties", {})), "")
         calls.append(f'{{"{function["name"]}": {first}}}')
-    return "Reply with one JSON tool call: " + ", ".join(calls[:-1]) + f" or {calls[-1]}."
+    choice = " or ".join(part for part in (", ".join(calls[:-1]), calls[-1]) if part)
+    return f"Reply with one JSON tool call: {choice}."
 
 
 class ChatCodec:
@@ -107,8 +108,10 @@ def split_thought(text: str) -> tuple[str, str]:
 
     The thought is a ``<think>`` block, or whatever stands before the first call.
     """
-    if "</think>" in text:
-        thought, _, action = text.rpartition("</think>")
+    if "</think>" in text and not text.lstrip().startswith(("{", "<tool_call>")):
+        # The template may have opened the block in the prompt. Where the text opens with a call instead, the
+        # tag can only stand inside its arguments.
+        thought, _, action = text.partition("</think>")
         return thought.replace("<think>", "").strip(), action.strip()
     starts = [at for at in (text.find("{"), text.find("<tool_call>")) if at >= 0]
     if not starts:

@@ -18,7 +18,6 @@ from thinkact.policies.models import LoadedModel, load_model
 @dataclass
 class _Live:
     slot: int
-    seen: int
     closed: bool
 
 
@@ -67,8 +66,8 @@ class HFPolicy:
         for conversation in conversations:
             live = self._live.get(conversation.id)
             if live is None:
-                live = self._live[conversation.id] = _Live(self.engine.open(), 0, True)
-                prompt = self.codec.opening(conversation.tools, conversation.messages[0].content)
+                live = self._live[conversation.id] = _Live(self.engine.open(), True)
+                prompt = self._so_far(conversation)
             else:
                 prompt = self.codec.observation(conversation.messages[-1].content, turn_closed=live.closed)
             turn = len(conversation.messages) // 2
@@ -88,7 +87,8 @@ class HFPolicy:
                 Action(
                     text=text,
                     thought=thought,
-                    prompt_ids=list(request.new_tokens),
+                    # Where there was no room to sample, the engine took in nothing either.
+                    prompt_ids=list(request.new_tokens) if result.tokens else [],
                     token_ids=list(result.tokens),
                     logprobs=list(result.logprobs),
                     stop=result.stop,
@@ -96,6 +96,17 @@ class HFPolicy:
                 )
             )
         return actions
+
+    def _so_far(self, conversation: Conversation) -> list[int]:
+        """Encode a conversation from its start, also one that others began."""
+        first, *rest = conversation.messages
+        ids = self.codec.opening(conversation.tools, first.content)
+        for message in rest:
+            if message.role == "assistant":
+                ids += self.codec.action(message.content)
+            else:
+                ids += self.codec.observation(message.content, turn_closed=True)
+        return ids
 
     def release(self, conversation_id: str) -> None:
         """Free the episode's slot."""

@@ -76,8 +76,9 @@ def informative(episodes: Sequence[Episode], *, filter_groups: bool, mask_trunca
     """Choose the episodes that enter credit: scored ones, of groups that did not all earn the same.
 
     Errored episodes are never used: they have no reward. With ``filter_groups`` a group without variance is
-    left out (nothing can be learned from it), unless its attempts differ in *invalid* actions: then format is
-    still to be learned.
+    left out (nothing can be learned from it), unless its attempts differ in *invalid* actions. Such a group
+    still counts where the baseline is the batch's (``reinforce``) or entropy is paid; against its own mean its
+    advantages are 0 like any other's.
     """
     scored = [e for e in episodes if e.error is None and e.turns and not (mask_truncated and e.truncated)]
     if not filter_groups:
@@ -175,7 +176,8 @@ class Learner:
         return self._step(rows, loss_of, lr_scale, entropy_grad=entropy_coef > 0)
 
     def _step(self, rows: Sequence[Row], loss_of: LossOf, lr_scale: float, *, entropy_grad: bool) -> dict[str, float]:
-        self.model.train()
+        # No dropout: the ratio needs the sampler's probabilities, and a resumed run the same numbers.
+        self.model.eval()
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * lr_scale
         figures: dict[str, float] = {}
