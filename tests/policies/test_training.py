@@ -101,6 +101,7 @@ def test_a_run_killed_twice_ends_as_if_it_had_not_been(tmp_path, changes):
     state = torch.load(next((whole / "checkpoints").glob("rl-*.pt")), weights_only=True)["weights"]
     before = torch.load(next((whole / "checkpoints").glob("sft-*.pt")), weights_only=True)["weights"]
     assert any(not torch.equal(state[name], before[name]) for name in state)
+    assert all(("lora_" in name) == ("lora_rank" in changes.get("model", {})) for name in state)
 
     # The same figures, each step once.
     figures = [
