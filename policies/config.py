@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ class ConfigError(ValueError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelConfig(_Strict):
@@ -26,7 +27,7 @@ class ModelConfig(_Strict):
     dtype: Literal["bf16", "fp32"] = Field("bf16", description="Of the arithmetic; master weights are fp32.")
     train_layers: int | None = Field(None, ge=1, description="Train only the top N layers; default all.")
     lora_rank: int | None = Field(None, ge=1, description="Train LoRA adapters of this rank instead of the weights.")
-    tiny_hidden: int = Field(192, ge=32, description="Width of the from-scratch model (name='tiny').")
+    tiny_hidden: int = Field(192, ge=32, multiple_of=8, description="Width of the from-scratch model (name='tiny').")
     tiny_layers: int = Field(4, ge=1, description="Layers of the from-scratch model.")
     tiny_vocab: int = Field(512, ge=300, description="Vocabulary of the from-scratch model.")
 
@@ -60,7 +61,7 @@ class EvalConfig(_Strict):
     tasks: int = Field(300, ge=1, description="Held-out tasks, one attempt each.")
     split: Literal["eval", "hidden"] = "eval"
     temperature: float = Field(1.0, ge=0.0, description="0 is greedy.")
-    seed: int = Field(1234, description="Picks the tasks; the same for every run, so that runs compare.")
+    seed: int = Field(1234, ge=0, description="Picks the tasks; the same for every run, so that runs compare.")
 
 
 class SFTConfig(_Strict):
@@ -103,7 +104,7 @@ class TrainConfig(_Strict):
     """A whole run: measure, imitate, measure, reinforce, measure."""
 
     preset: str = "custom"
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     model: ModelConfig = ModelConfig()
     env: EnvConfig = EnvConfig()
     sample: SampleConfig = SampleConfig()
@@ -136,35 +137,42 @@ def make_config(
 ) -> TrainConfig:
     """Build a configuration: preset, then a TOML file, then single overrides such as ``{"rl.lr": 1e-5}``.
 
+    A file may name its preset; one that is asked for here goes before it.
+
     Raises:
         ConfigError: On an unknown preset or key, a value of the wrong type, or a file that is no TOML.
     """
-    if preset not in PRESETS:
-        raise ConfigError(f"Unknown preset {preset!r}; there are {', '.join(PRESETS)}.")
-    values: dict[str, Any] = {"preset": preset}
-    _merge(values, PRESETS[preset])
+    written: dict[str, Any] = {}
     if file is not None:
         try:
-            _merge(values, tomllib.loads(file.read_text(encoding="utf-8")))
+            written = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{file}: {error}") from error
+        preset = str(written.get("preset", preset)) if preset == "default" else preset
+    if preset not in PRESETS:
+        raise ConfigError(f"Unknown preset {preset!r}; there are {', '.join(PRESETS)}.")
+    values: dict[str, Any] = copy.deepcopy(PRESETS[preset])
+    _merge(values, written)
+    values["preset"] = preset
+    single: dict[str, Any] = {}
     for key, value in (overrides or {}).items():
         *parents, last = key.split(".")
         nested: dict[str, Any] = {last: value}
         for parent in reversed(parents):
             nested = {parent: nested}
-        _merge(values, nested)
+        _merge(single, nested, whole=())  # knobs given one by one stay together
+    _merge(values, single)
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
 
 
-def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
+def _merge(into: dict[str, Any], new: dict[str, Any], whole: tuple[str, ...] = ("kwargs",)) -> None:
+    # kwargs of an environment are replaced whole: another environment's knobs must not leak in.
     for key, value in new.items():
-        # kwargs of an environment belong together: another environment's knobs must not leak in.
-        if isinstance(value, dict) and isinstance(into.get(key), dict) and key != "kwargs":
-            _merge(into[key], value)
+        if isinstance(value, dict) and isinstance(into.get(key), dict) and key not in whole:
+            _merge(into[key], value, whole)
         else:
             into[key] = dict(value) if isinstance(value, dict) else value
 
