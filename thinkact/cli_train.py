@@ -209,7 +209,7 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
         with watching(config, request.path) as watch:
             result = Trainer(config, request.path, resume=request.resume, reporter=watch).run()
     except KeyboardInterrupt:
-    # In one line, however long: it is there to be copied.
+        # In one line, however long: it is there to be copied.
         err.print("\nInterrupted; nothing finished is lost. Go on with:", highlight=False)
         err.print(f"  {resume_command()}", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(130) from None
