@@ -97,6 +97,7 @@ class Trainer:
         if free_gigabytes(path) < needed:
             raise RunError(f"{path}: less than {needed:.0f} GB free for checkpoints and episodes; make room.")
         self.dir = RunDir(path, config.model_dump(mode="json"), resume=resume)
+        self._saved = time.perf_counter()
 
     def run(self) -> TrainResult:
         """Do all stages, or what is left of them; the folder is free again afterwards, whatever happens.
@@ -362,6 +363,7 @@ class Trainer:
             return
         weights = {name: p.detach().cpu() for name, p in loaded.model.named_parameters() if p.requires_grad}
         self.dir.save_checkpoint(stage, done, {"weights": weights, "optimizer": learner.optimizer.state_dict()})
+        self._saved = time.perf_counter()
 
     def _export(self, loaded: LoadedModel) -> None:
         model: Any = loaded.model

@@ -27,7 +27,7 @@ SMALL = {
     "sft": {"episodes": 12, "epochs": 2, "batch_episodes": 4, "warmup_steps": 1},
     # Entropy keeps the gradient alive: a policy this small earns nothing.
     "rl": {"steps": 4, "tasks_per_step": 3, "group_size": 3, "filter": False, "entropy_coef": 0.01, "updates": 2},
-    "checkpoint_every": 1,
+    "checkpoint_seconds": 0,
     "threads": 1,
 }
 RUN = """
