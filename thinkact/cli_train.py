@@ -49,29 +49,20 @@ class Request:
             UserError: On a name that is no folder's.
         """
         overrides = dict(settings)
-        # The knobs of an environment are replaced as a whole: several of them must arrive together.
-        knobs = {key.removeprefix("env.kwargs."): overrides.pop(key) for key in settings if _is_knob(key)}
-        if knobs:
-            overrides["env.kwargs"] = {**overrides.get("env.kwargs", {}), **knobs}
         if model is not None:
             overrides["model.name"] = model
         if seed is not None:
             overrides["seed"] = seed
-        suffix = f"-seed{overrides['seed']}" if overrides.get("seed") else ""
-        name = name or f"{preset}{suffix}"
-        if Path(name).name != name or name.startswith("."):
-            raise UserError(f"--name must be a plain folder name, not {name!r}.")
-        path = runs / name
-        kept = path / "config.json"
+        kept = runs / (name or preset) / "config.json"
         if resume and kept.is_file() and preset == "default" and file is None and not overrides:
             config = _kept(kept)
         else:
             config = make_config(preset, file=file, overrides=overrides)
+        name = name or f"{config.preset}-seed{config.seed}".removesuffix("-seed0")
+        if Path(name).name != name or name.startswith("."):
+            raise UserError(f"--name must be a plain folder name, not {name!r}.")
+        path = runs / name
         return cls(config, name, path, board or runs / "leaderboard", resume)
-
-
-def _is_knob(key: str) -> bool:
-    return key.startswith("env.kwargs.")
 
 
 def _kept(path: Path) -> TrainConfig:
@@ -105,12 +96,17 @@ def dry_run_report(request: Request, *, as_json: bool) -> int:
 
 def to_toml(config: TrainConfig) -> str:
     """Write a configuration as TOML that ``--config`` reads back."""
-    values = config.model_dump(mode="json", exclude_none=True)
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    values = config.model_dump(mode="json")
+    lines = [_line(key, key, value) for key, value in values.items() if not isinstance(value, dict)]
     for section, content in values.items():
         if isinstance(content, dict):
-            lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in content.items())]
+            lines += ["", f"[{section}]", *(_line(f"{section}.{key}", key, value) for key, value in content.items())]
     return "\n".join(lines)
+
+
+def _line(path: str, key: str, value: Any) -> str:
+    # TOML has no null: what a preset sets is unset on the command line.
+    return f"# {key} is not set (--set {path}=null)" if value is None else f"{key} = {_toml(value)}"
 
 
 def _toml(value: Any) -> str:

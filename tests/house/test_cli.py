@@ -185,11 +185,13 @@ def request(**changes):
     return Request.of(**{**options, **changes})
 
 
-def test_the_name_follows_preset_and_seed():
+def test_the_name_follows_preset_and_seed(tmp_path):
     assert request().name == "default"
     assert request(preset="tiny", seed=2).name == "tiny-seed2"
     assert request(preset="tiny", seed=0).name == "tiny"
     assert request(name="mine").path == Path("runs/mine")
+    (tmp_path / "c.toml").write_text('preset = "tiny"\nseed = 3')
+    assert request(file=tmp_path / "c.toml").name == "tiny-seed3"
 
 
 def test_knobs_of_the_environment_arrive_together():
@@ -207,7 +209,7 @@ def test_resume_with_a_name_alone_takes_the_runs_own_configuration(tmp_path):
 
 @pytest.mark.parametrize("preset", ["default", "tiny"])
 def test_the_printed_configuration_reads_back(tmp_path, preset):
-    config = make_config(preset, overrides={"rl.estimator_options": {}, "model.lora_rank": 4})
+    config = make_config(preset, overrides={"rl.estimator_options": {}, "threads": 2, "env.kwargs": {"a": [1, "b"]}})
     file = tmp_path / "c.toml"
     file.write_text(to_toml(config))
     assert make_config(file=file) == config
