@@ -42,7 +42,7 @@ from thinkact.tools.python import PythonTool
 
 #: Seconds per hidden test: milliseconds is usual, the rest is for busy machines. If the first one, an ordinary
 #: input, takes longer, the others are not run.
-CASE_TIMEOUT_S = 3.0
+CASE_TIMEOUT_S = 10.0
 #: Verdicts kept per process: the rollouts of a group often write the same candidate.
 _KEPT_VERDICTS = 4096
 _TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,8})")

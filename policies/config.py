@@ -77,14 +77,14 @@ class SFTConfig(_Strict):
 class RLConfig(_Strict):
     """Multi-turn reinforcement learning with turn-level credit."""
 
-    steps: int = Field(10, ge=0, description="Batches of rollouts; 0 skips RL.")
+    steps: int = Field(8, ge=0, description="Batches of rollouts; 0 skips RL.")
     tasks_per_step: int = Field(20, ge=1)
     group_size: int = Field(6, ge=2, description="Attempts per task.")
     estimator: str = Field("turn_rtg", description="See thinkact.policies.advantages.ESTIMATORS.")
     estimator_options: dict[str, Any] = Field(default_factory=dict)
-    lr: float = Field(4e-5, gt=0.0)
+    lr: float = Field(1e-4, gt=0.0)
     warmup_steps: int = Field(1, ge=0)
-    updates: int = Field(2, ge=1, description="Optimiser steps per batch of rollouts (minibatches).")
+    updates: int = Field(4, ge=1, description="Optimiser steps per batch of rollouts (minibatches).")
     clip_low: float = Field(0.2, gt=0.0, lt=1.0, description="PPO: ratio below 1 - clip_low is clipped.")
     clip_high: float = Field(0.28, gt=0.0, description="PPO: ratio above 1 + clip_high is clipped.")
     entropy_coef: float = Field(0.0, ge=0.0)
