@@ -125,11 +125,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {"model": {"train_layers": 14}, "rl": {"max_rows": 56}},
     "tiny": {
         "model": {"name": "tiny", "dtype": "fp32"},
-        "env": {"id": "thinkact/PythonTask-v0", "kwargs": {"level": 1}},
+        "env": {"id": "thinkact/PythonTask-v0", "kwargs": {"level": 0}},
         "sample": {"concurrency": 128, "max_new_tokens": 64, "max_len": 512},
-        "eval": {"tasks": 400},
-        "sft": {"episodes": 1500, "epochs": 2, "batch_episodes": 16, "lr": 2e-3, "warmup_steps": 20},
-        "rl": {"steps": 20, "tasks_per_step": 24, "group_size": 8, "lr": 3e-4},
+        "eval": {"tasks": 300},
+        "sft": {"episodes": 300, "epochs": 12, "batch_episodes": 16, "lr": 2e-3, "warmup_steps": 20},
+        "rl": {"steps": 8, "tasks_per_step": 24, "group_size": 8, "lr": 2e-4, "updates": 2},
         "batch_tokens": 8192,
     },
 }
