@@ -301,7 +301,9 @@ def test_rollout_draws_tasks_and_trials_by_seed():
 
 
 INTERRUPTED = """
-import sys, threading, time
+import signal, sys, threading, time
+# A job that a shell put in the background is born with SIGINT ignored, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, sys.argv[1])
 import test_rollout as t
 t.register(t.ENV_ID, entry_point=t.Probe, disable_env_checker=True, order_enforce=False)
