@@ -59,6 +59,7 @@ class Snapshot:
 
 @dataclass
 class _Episode:
+    opening: str = ""
     turn: int = 0
     potential: float = 0.0
     invalid_in_a_row: int = 0
@@ -115,8 +116,9 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}.")
         if reward not in ("step", "outcome"):
             raise ValueError(f"reward must be 'step' or 'outcome', not {reward!r}.")
-        if render_mode not in (None, "ansi"):
-            raise ValueError(f"render_mode must be 'ansi' or None, not {render_mode!r}.")
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and render_mode not in modes:
+            raise ValueError(f"render_mode must be {', '.join(map(repr, modes))} or None, not {render_mode!r}.")
         self.split: Split = split
         self.reward_mode = reward
         self.render_mode = render_mode
@@ -145,6 +147,10 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
     def _begin(self, task: Task, hidden: HiddenT) -> None:
         """Bring tools and family state to the start of an episode."""
         raise NotImplementedError
+
+    def _opening(self, task: Task) -> str:
+        """Return the first observation: the prompt, and what a family shows beside it."""
+        return task.prompt
 
     def _checks(self, task: Task, hidden: HiddenT) -> Sequence[Check]:
         """Look at the state (never at action text) and say which facts hold. Weights sum to 1."""
@@ -191,7 +197,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             options: ``{"task_id": …}`` picks the task; nothing else is accepted.
 
         Returns:
-            The task prompt and ``info`` with ``task_id``, ``tools`` (JSON schemas), ``score``, ``success``.
+            The opening (the task prompt first) and ``info`` with ``task_id``, ``tools`` (JSON schemas), ``score``, ``success``.
 
         Raises:
             ValueError: On an unknown option or task id.
@@ -206,7 +212,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             task_id = self._draw_task_id(self.np_random)
         self._start(str(task_id))
         info = {"task_id": self.task.id, "tools": self.tool_schemas, "score": 0.0, "success": False}
-        return self.task.prompt, info
+        return self._episode.opening, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Run one turn: parse the calls, run the tools, verify the state, pay the difference.
@@ -260,11 +266,11 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         }
         return observation, step_reward.value, terminated, truncated, info
 
-    def render(self) -> str | None:
+    def render(self) -> Any:
         """Return the transcript of the episode so far (``render_mode="ansi"``)."""
         if self.render_mode is None:
             return None
-        lines = [f"task {self.task.id}", self.task.prompt]
+        lines = [f"task {self.task.id}", self._episode.opening]
         for turn, (calls, observation) in enumerate(self._episode.transcript, 1):
             lines += [f"[{turn}] > {calls}", observation]
         return "\n".join(lines)
@@ -352,6 +358,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         self._set_family_state(copy.deepcopy(snapshot.family))
         self.np_random.bit_generator.state = copy.deepcopy(snapshot.rng)
         self._episode = _Episode(
+            opening=self._episode.opening,
             turn=snapshot.turn,
             potential=snapshot.potential,
             invalid_in_a_row=snapshot.invalid_in_a_row,
@@ -408,9 +415,10 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         self._episode = _Episode(done=True)
         try:
             self._begin(self._task, self._hidden)
+            opening = self._opening(self._task)
         except Exception as error:
             raise EnvironmentFault(f"{self.family} {task_id}, reset: {error}") from error
-        self._episode = _Episode()
+        self._episode = _Episode(opening=opening)
 
     def _run(self, calls: Sequence[Any]) -> tuple[list[ToolResult], bool]:
         results: list[ToolResult] = []
