@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -52,8 +53,8 @@ class BoardLocked(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One agent on one list of tasks.
+class Entry:
+    """One agent on one list of tasks, without its figures: those take work, who is there does not.
 
     Attributes:
         submission: Id; :meth:`Board.episodes` takes it.
@@ -65,10 +66,7 @@ class Row:
         split: ``train``, ``eval`` or ``hidden``.
         created: When it was submitted (ISO 8601, UTC).
         meta: What the submitter noted.
-        summary: The figures.
-        rank: 1 + the number of agents of the same group shown to be better; None for a baseline.
         earlier: Older submissions under the same name in the same group, not shown.
-        worst_rank: The agents of the group less those shown to be worse; the true place lies in between.
     """
 
     submission: str
@@ -80,15 +78,27 @@ class Row:
     split: str
     created: str
     meta: dict[str, Any]
-    summary: Summary
-    rank: int | None
     earlier: int
-    worst_rank: int | None = None
 
     @property
     def group(self) -> tuple[str, str, str, str]:
         """What rows must share to be compared: suite, env, its version and split."""
         return self.suite, self.env_id, self.env_version, self.split
+
+
+@dataclass(frozen=True)
+class Row(Entry):
+    """An entry with its figures.
+
+    Attributes:
+        summary: The figures.
+        rank: 1 + the number of agents of the same group shown to be better; None for a baseline.
+        worst_rank: The agents of the group less those shown to be worse; the true place lies in between.
+    """
+
+    summary: Summary
+    rank: int | None
+    worst_rank: int | None = None
 
 
 class Board:
@@ -183,20 +193,44 @@ class Board:
             BoardLocked: When the index needs repair and another process holds it.
         """
         self._repair()
-        wanted = {"suite": suite, "env_id": env_id, "split": split}
-        wanted = {key: value for key, value in wanted.items() if value is not None}
-        where = "".join(f" AND {key} = :{key}" for key in wanted)
-        query = (
-            "SELECT DISTINCT suite, env_id, env_version, split, created, submission, name, kind, meta "
-            "FROM outcome JOIN submission ON submission.id = outcome.submission "
-            f"WHERE withheld IS NULL{where} ORDER BY suite, env_id, env_version, split, created DESC"
-        )
         with self._index() as db:
-            found = db.execute(query, wanted).fetchall()
-            groups: dict[tuple[str, str, str, str], list[tuple[str, ...]]] = {}
-            for record in found:
-                groups.setdefault(record[:4], []).append(record[4:])
+            groups = _members(db, {"suite": suite, "env_id": env_id, "split": split})
             return [row for group, members in groups.items() for row in self._group(db, group, members, history)]
+
+    def entries(self, *, suite: str | None = None, history: bool = False) -> list[Entry]:
+        """Return who is on the board, group by group, newest first, without any figure.
+
+        Args:
+            suite: Only this suite.
+            history: Every submission, not only the newest of each name in each group.
+        """
+        self._repair()
+        with self._index() as db:
+            groups = _members(db, {"suite": suite})
+        return [
+            Entry(
+                submission=key,
+                name=name,
+                baseline=kind == "baseline" or name in BASELINES,
+                suite=group[0],
+                env_id=group[1],
+                env_version=group[2],
+                split=group[3],
+                created=created,
+                meta=json.loads(meta),
+                earlier=0 if history else sum(other[2] == name for other in members) - 1,
+            )
+            for group, members in groups.items()
+            for at, (created, key, name, kind, meta) in enumerate(members)
+            if history or all(other[2] != name for other in members[:at])
+        ]
+
+    def state(self) -> str:
+        """Return a digest that changes whenever anything on the board does."""
+        self._repair()
+        with self._index() as db:
+            found = db.execute("SELECT id, stamp, withheld FROM submission ORDER BY id").fetchall()
+        return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
     def episodes(self, submission: str) -> Iterator[Episode]:
         """Yield the episodes of a submission as they were submitted; lost ones as unresolved.
@@ -344,6 +378,23 @@ class Board:
     def _drop_index(self) -> None:
         for suffix in ("", "-wal", "-shm"):
             (self.path / f"index.sqlite{suffix}").unlink(missing_ok=True)
+
+
+def _members(
+    db: sqlite3.Connection, wanted: dict[str, str | None]
+) -> dict[tuple[str, str, str, str], list[tuple[str, ...]]]:
+    """Return (created, submission, name, kind, meta) of each group's submissions, newest first."""
+    asked = {key: value for key, value in wanted.items() if value is not None}
+    where = "".join(f" AND {key} = :{key}" for key in asked)
+    query = (
+        "SELECT DISTINCT suite, env_id, env_version, split, created, submission, name, kind, meta "
+        "FROM outcome JOIN submission ON submission.id = outcome.submission "
+        f"WHERE withheld IS NULL{where} ORDER BY suite, env_id, env_version, split, created DESC"
+    )
+    groups: dict[tuple[str, str, str, str], list[tuple[str, ...]]] = {}
+    for record in db.execute(query, asked):
+        groups.setdefault(record[:4], []).append(record[4:])
+    return groups
 
 
 def _outcomes(db: sqlite3.Connection, submission: str, group: tuple[str, str, str, str]) -> list[Outcome]:
