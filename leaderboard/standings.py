@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from thinkact.leaderboard.gap import Gap, public_hidden_gap
 from thinkact.leaderboard.paired import PairTest, Rank, all_pairs, rank_sets
 from thinkact.leaderboard.statistics import Outcome, Summary, summarise, task_means
-from thinkact.leaderboard.store import Board, Row
+from thinkact.leaderboard.store import Board, Entry
 
 #: From this share of unresolved episodes on, an agent's figures are flagged: they say more of our faults than of it.
 MANY_ERRORS = 0.02
@@ -64,14 +64,31 @@ class Standings:
     pairs: tuple[PairTest, ...]
 
 
-def standings(board: Board, suite: str | None = None) -> list[Standings]:
-    """Return the standings of every suite and split of a board, or of one suite."""
-    rows = board.rows(suite=suite)
-    found: dict[tuple[str, str], list[tuple[Row, list[Outcome]]]] = {}
-    for row in rows:
-        outcomes = _versioned(row, board.outcomes(row.submission, row.group))
-        found.setdefault((row.suite, row.split), []).append((row, outcomes))
-    return [_standings(found, label, split) for label, split in found]
+def standings(
+    board: Board, suite: str | None = None, *, split: str | None = None, env_id: str | None = None
+) -> list[Standings]:
+    """Return the standings of every suite and split of a board, or of those asked for.
+
+    Args:
+        board: Where the episodes are.
+        suite: Only this suite.
+        split: Only this split.
+        env_id: Over this environment alone.
+    """
+    entries = [one for one in board.entries(suite=suite) if env_id in (None, one.env_id)]
+    # The gap of the public split needs the hidden one.
+    needed = {None: None, "eval": {"eval", "hidden"}}.get(split, {split})
+    found: dict[tuple[str, str], list[tuple[Entry, list[Outcome]]]] = {}
+    loaded: dict[tuple[str, str], dict[tuple[str, str, str], list[Outcome]]] = {}
+    for one in entries:
+        key = one.suite, one.split
+        if needed is not None and one.split not in needed:
+            continue
+        if key not in loaded:
+            loaded[key] = board.all_outcomes(*key)
+        outcomes = loaded[key][one.submission, one.env_id, one.env_version]
+        found.setdefault(key, []).append((one, _versioned(one, outcomes)))
+    return [_standings(found, label, which) for label, which in found if split in (None, which)]
 
 
 def flags_of(summary: Summary, *, gap: Gap | None = None, missing: int = 0, network: bool = False) -> tuple[str, ...]:
@@ -85,7 +102,7 @@ def flags_of(summary: Summary, *, gap: Gap | None = None, missing: int = 0, netw
     return tuple(word for word, holds in said.items() if holds)
 
 
-def _standings(found: dict[tuple[str, str], list[tuple[Row, list[Outcome]]]], suite: str, split: str) -> Standings:
+def _standings(found: dict[tuple[str, str], list[tuple[Entry, list[Outcome]]]], suite: str, split: str) -> Standings:
     parts = _by_name(found[suite, split])
     hidden = _by_name(found.get((suite, "hidden"), [])) if split == "eval" else {}
     outcomes = {name: [one for _, own in members for one in own] for name, members in parts.items()}
@@ -119,12 +136,12 @@ def _standings(found: dict[tuple[str, str], list[tuple[Row, list[Outcome]]]], su
     return Standings(suite, split, tuple(environments), len(everything), tuple(agents), tuple(pairs))
 
 
-def _by_name(found: Sequence[tuple[Row, list[Outcome]]]) -> dict[str, list[tuple[Row, list[Outcome]]]]:
+def _by_name(found: Sequence[tuple[Entry, list[Outcome]]]) -> dict[str, list[tuple[Entry, list[Outcome]]]]:
     ordered = sorted(found, key=lambda one: one[0].name)
     return {name: list(members) for name, members in groupby(ordered, key=lambda one: one[0].name)}
 
 
-def _versioned(row: Row, outcomes: list[Outcome]) -> list[Outcome]:
+def _versioned(row: Entry, outcomes: list[Outcome]) -> list[Outcome]:
     """Tell tasks of different versions of an environment apart; they are other tasks."""
-    environment, version = row.env_id, row.env_version
-    return [replace(one, task=f"{environment}@{version} {one.task[len(environment) + 1 :]}") for one in outcomes]
+    head, cut = f"{row.env_id}@{row.env_version} ", len(row.env_id) + 1
+    return [Outcome(**(vars(one) | {"task": head + one.task[cut:]})) for one in outcomes]

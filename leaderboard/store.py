@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -253,6 +253,20 @@ class Board:
         with self._index() as db:
             return _outcomes(db, submission, group)
 
+    def all_outcomes(self, suite: str, split: str) -> dict[tuple[str, str, str], list[Outcome]]:
+        """Return the outcomes of everybody on a suite and split, by (submission, env_id, env_version), in one go."""
+        self._repair()
+        columns = ", ".join(f"outcome.{field.name}" for field in fields(Outcome))
+        query = (
+            f"SELECT submission, env_id, env_version, {columns} FROM outcome JOIN submission "
+            "ON submission.id = outcome.submission WHERE withheld IS NULL AND suite = ? AND split = ?"
+        )
+        found: dict[tuple[str, str, str], list[Outcome]] = {}
+        with self._index() as db:
+            for record in db.execute(query, (suite, split)):
+                found.setdefault(record[:3], []).append(_outcome(record[3:]))
+        return found
+
     def withheld(self) -> dict[str, str]:
         """Return the submissions that are not shown because their files were altered, with the reason."""
         self._repair()
@@ -404,6 +418,5 @@ def _outcomes(db: sqlite3.Connection, submission: str, group: tuple[str, str, st
 
 
 def _outcome(record: tuple[Any, ...]) -> Outcome:
-    outcome = Outcome(*record)
-    success = None if outcome.success is None else bool(outcome.success)
-    return replace(outcome, success=success, truncated=bool(outcome.truncated))
+    key, task, success, score, truncated, *rest = record
+    return Outcome(key, task, None if success is None else bool(success), score, bool(truncated), *rest)
