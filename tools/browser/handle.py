@@ -1,0 +1,123 @@
+"""``BrowserHandle``: one environment's browser, for callers without an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from thinkact.tools.base import ErrorKind
+from thinkact.tools.browser.types import HOST, ASGIApp, BrowserFault, BrowserOptions
+
+
+class BrowserHandle:
+    """A browser of an environment's own: at most one context (cookies, storage, tabs) at a time.
+
+    The Chromium below is shared by the handles of a process and runs on a thread of its own; a handle is for one
+    thread at a time. Sites are called on that thread too, so that a plain function there must not block for long.
+
+    Args:
+        options: How it behaves.
+    """
+
+    def __init__(self, options: BrowserOptions | None = None) -> None:
+        self.options = options or BrowserOptions()
+
+    def start(
+        self,
+        sites: Mapping[str, ASGIApp],
+        url: str,
+        *,
+        now: datetime | None = None,
+        init_script: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Open ``url`` in a fresh context; whatever was open before is gone.
+
+        Args:
+            sites: Host to application, ``{"shop.test": app}``. Nothing else exists for the pages: no other host,
+                no other port, no other scheme.
+            url: Where to begin, on one of the sites.
+            now: What ``Date`` says in the pages, all the time (naive: in UTC); timers run nevertheless. None leaves
+                the clock of the machine. The zone is UTC, the language en-US.
+            init_script: JavaScript that runs in every page before its own.
+            seed: Of ``Math.random`` in the pages.
+
+        Raises:
+            ValueError: A host that does not end in ``.test``, or a URL that is on none of the sites.
+            BrowserFault: No browser could be had, or the first page could not be opened.
+        """
+        if not sites:
+            raise ValueError("there must be at least one site.")
+        for host in sites:
+            if not HOST.fullmatch(host):
+                raise ValueError(f"{host!r}: a site's host is lower case and ends in .test (shop.test).")
+        raise BrowserFault("not yet")
+
+    def observe(self, page: int = 1) -> str:
+        """Return the page as text, whole (never as a difference).
+
+        First come address, title, tabs (when there are several), focus and what happened beside the page (dialogs,
+        refused downloads); then the page in reading order, one line for a piece of text or a control:
+        ``- button [e12] "Add to cart"``. The rows of a table are one line each, their cells separated by `` | ``.
+
+        Args:
+            page: Which part of a text that is longer than ``options.page_chars``, from 1.
+
+        Raises:
+            BrowserFault: The browser is gone.
+        """
+        raise BrowserFault("not yet")
+
+    def act(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, ErrorKind | None]:
+        """Do what the tool ``name`` does; return the page as text and whether it was a mistake.
+
+        Raises:
+            BrowserFault: The browser is gone, or a site failed.
+        """
+        raise BrowserFault("not yet")
+
+    def screenshot(self) -> bytes:
+        """Return the visible part of the page as PNG.
+
+        Raises:
+            BrowserFault: The browser is gone, or drew nothing in time.
+        """
+        raise BrowserFault("not yet")
+
+    @property
+    def url(self) -> str:
+        """The address of the active tab, as of the last observation."""
+        raise BrowserFault("not yet")
+
+    @property
+    def title(self) -> str:
+        """The title of the active tab, as of the last observation."""
+        raise BrowserFault("not yet")
+
+    def snapshot(self) -> Any:
+        """Return the state as a plain value: tabs, addresses, form values, focus, scrolling, storage.
+
+        It is the state of the last observation, and cheap.
+
+        Raises:
+            NotExact: The page had not settled, or holds what cannot be put into a value.
+            BrowserFault: The browser is gone.
+        """
+        raise BrowserFault("not yet")
+
+    def restore(self, state: Any) -> None:
+        """Bring back a state that :meth:`snapshot` returned, after :meth:`start` with the same arguments.
+
+        Pages are opened anew from the sites, so those must be in the state of that moment already, and opening a
+        page must not change them (or they are put back once more afterwards). The text of every tab is compared
+        with what it was.
+
+        Raises:
+            NotExact: It could not be brought back exactly.
+            BrowserFault: The browser is gone.
+        """
+        raise BrowserFault("not yet")
+
+    def close(self) -> None:
+        """Give the context back. Idempotent; :meth:`start` opens another."""
