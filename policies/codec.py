@@ -66,6 +66,11 @@ class ChatCodec:
     def _text(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids that end the model's turn."""
+        return (self.end_id,)
+
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str) -> list[int]:
         """Return the ids of a conversation's start up to the model's first word."""
         return [

@@ -6,14 +6,16 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from thinkact.envs import Action, Conversation
-from thinkact.policies.codec import ChatCodec, split_thought
+from thinkact.policies.codec import split_thought
 from thinkact.policies.engine import Engine, GenRequest
 from thinkact.policies.models import LoadedModel, load_model
 from thinkact.policies.sampling import SamplingParams
+from thinkact.policies.templates import codec_for
 
 
 @dataclass
@@ -33,7 +35,11 @@ class HFPolicy:
         max_slots: Episodes in flight at once.
         max_len: Tokens of one episode; an episode that outgrows it is cut.
         dtype: Of inference; the trainer's weights stay as they are.
+        codec: How conversations are framed; see :func:`~thinkact.policies.templates.codec_for`.
         name: Name in episodes and on the leaderboard; by default the model's.
+
+    Raises:
+        TemplateRefused: The model's chat template cannot be rendered turn by turn; the message says where it parts.
     """
 
     def __init__(
@@ -45,10 +51,11 @@ class HFPolicy:
         max_slots: int = 64,
         max_len: int = 1024,
         dtype: torch.dtype = torch.bfloat16,
+        codec: Literal["auto", "chatml", "template"] = "auto",
         name: str | None = None,
     ) -> None:
         self.loaded = load_model(model) if isinstance(model, str) else model
-        self.codec = ChatCodec(self.loaded.tokenizer)
+        self.codec = codec_for(self.loaded.tokenizer, codec)
         self.name = name or self.loaded.name
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
@@ -76,13 +83,13 @@ class HFPolicy:
         params = SamplingParams(
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
-            stop_ids=(self.codec.end_id,),
+            stop_ids=self.codec.stop_ids,
         )
         results = self.engine.generate(requests, params)
         seconds = (time.perf_counter() - start) / max(1, len(conversations))
         actions = []
         for conversation, request, result in zip(conversations, requests, results, strict=True):
-            self._live[conversation.id].closed = result.stop == "stop"
+            self._live[conversation.id].closed = result.tokens[-1:] == [self.codec.end_id]
             thought, text = split_thought(self.codec.decode(result.tokens))
             actions.append(
                 Action(

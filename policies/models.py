@@ -32,6 +32,8 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from thinkact.policies.templates import codec_for
+
 IM_START, IM_END, END_OF_TEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SMOLLM2 = "smollm2-135m"
 
@@ -72,10 +74,11 @@ def load_model(
 
     Raises:
         ModelNotFound: It is neither here nor can it be fetched; the message lists what to do.
-        ModelLoadError: Weights are damaged, or the tokenizer lacks the chat markers as single tokens.
+        ModelLoadError: Weights are damaged, or conversations cannot be written for the tokenizer (no
+            chat markers, and no template that can be rendered turn by turn).
     """
     model, tokenizer = _read(locate_model(name_or_path), dtype=dtype, seed=seed)
-    _check_markers(tokenizer, name_or_path)
+    _check_codec(tokenizer, name_or_path)
     placed: Any = model  # transformers wraps `to` and `eval` without types
     return LoadedModel(placed.to(device or "cpu").eval(), tokenizer, name_or_path)
 
@@ -275,14 +278,14 @@ def _culprit(folder: Path) -> Path:
     return folder
 
 
-def _check_markers(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    for marker in (IM_START, IM_END):
-        ids = tokenizer.encode(marker, add_special_tokens=False)
-        if tokenizer.convert_ids_to_tokens(ids) != [marker]:
-            raise ModelLoadError(
-                f"the tokenizer of {name} has no single token {marker}, which conversations are framed with; "
-                f"use a model trained on ChatML, such as {SMOLLM2!r}"
-            )
+def _check_codec(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    try:
+        codec_for(tokenizer)
+    except ValueError as error:
+        raise ModelLoadError(
+            f"conversations with {name} cannot be written: {error}\n"
+            f"Use a chat model, or one trained on ChatML, such as {SMOLLM2!r}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@ r"""The one grammar between a model's text and tool calls.
 
 A call is a JSON object, in one of three spellings::
 
-    {"name": "search", "arguments": {"query": "Paris"}}
+    {"name": "search", "arguments": {"query": "Paris"}}    # or "parameters", as Llama models write it
     {"search": {"query": "Paris"}}
     {"search": "Paris"}            # the tool's first argument
 
@@ -114,8 +114,9 @@ def _decode(text: str, at: int) -> tuple[ToolCall | None, str | None, int]:
 
 
 def _as_call(value: dict[str, Any]) -> ToolCall | None:
-    if isinstance(value.get("name"), str) and set(value) <= {"name", "arguments", "id"}:
-        arguments = value.get("arguments", {})
+    given = {"arguments", "parameters"} & set(value)
+    if isinstance(value.get("name"), str) and set(value) <= {"name", "id", *given} and len(given) <= 1:
+        arguments = value.get(given.pop(), {}) if given else {}
         if isinstance(arguments, str):  # OpenAI-style arguments arrive as a JSON string
             try:
                 arguments = _DECODER.decode(arguments)
