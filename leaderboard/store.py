@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from thinkact.leaderboard.decisions import Decisions
 from thinkact.leaderboard.paired import all_pairs, rank_sets
 from thinkact.leaderboard.records import (
     BASELINES,
@@ -117,6 +118,8 @@ class Board:
         self.busy_timeout_s = busy_timeout_s
         self._files = self.path / "episodes"
         self._files.mkdir(parents=True, exist_ok=True)
+        #: Why submissions are shown or not; what it takes off is treated like an altered one.
+        self.decisions = Decisions(self.path)
 
     def submit(
         self,
@@ -268,7 +271,7 @@ class Board:
         return found
 
     def withheld(self) -> dict[str, str]:
-        """Return the submissions that are not shown because their files were altered, with the reason."""
+        """Return the submissions that are not shown, with the reason: altered, rejected or retracted."""
         self._repair()
         with self._index() as db:
             return dict(db.execute("SELECT id, withheld FROM submission WHERE withheld IS NOT NULL"))
@@ -339,7 +342,11 @@ class Board:
             self._repair_once()
 
     def _repair_once(self) -> None:
-        present = {path.stem: self._stamp(path.stem) for path in sorted(self._files.glob("[!.]*.json"))}
+        off = self.decisions.off()
+        present = {
+            path.stem: f"{self._stamp(path.stem)} {off.get(path.stem, '')}".rstrip()
+            for path in sorted(self._files.glob("[!.]*.json"))
+        }
         with self._index() as db:
             indexed = dict(db.execute("SELECT id, stamp FROM submission"))
             if present == indexed:
@@ -351,16 +358,16 @@ class Board:
                 db.execute("DELETE FROM outcome WHERE submission = ?", (submission,))
                 db.execute("DELETE FROM submission WHERE id = ?", (submission,))
                 if submission in present:
-                    self._index_one(db, submission, present[submission])
+                    self._index_one(db, submission, present[submission], off.get(submission))
             db.execute("COMMIT")
 
-    def _index_one(self, db: sqlite3.Connection, submission: str, stamp: str) -> None:
+    def _index_one(self, db: sqlite3.Connection, submission: str, stamp: str, off: str | None) -> None:
         manifest = read_manifest(self._paths(submission)[1])
-        withheld, episodes = None, list[Episode]()
+        withheld, episodes = off, list[Episode]()
         try:
             if manifest is None or manifest.id != submission:
                 raise RejectedSubmission("its manifest is damaged")
-            episodes = list(self.episodes(submission))
+            episodes = list(self.episodes(submission)) if off is None else []
         except (RejectedSubmission, ValidationError, OSError) as error:
             withheld = str(error)
         known = (manifest.created, manifest.name, manifest.kind, manifest.suite) if manifest else ("",) * 4
