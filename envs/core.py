@@ -197,7 +197,8 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             options: ``{"task_id": …}`` picks the task; nothing else is accepted.
 
         Returns:
-            The opening (the task prompt first) and ``info`` with ``task_id``, ``tools`` (JSON schemas), ``score``, ``success``.
+            The opening (the task prompt first) and ``info`` with ``task_id``, ``tools`` (JSON schemas), ``score``,
+            ``success``.
 
         Raises:
             ValueError: On an unknown option or task id.
