@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 
 import thinkact
-from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Split, ToolEnv
+from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Snapshot, Split, ToolEnv
 from thinkact.policies.episode import Episode, Turn, Usage
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,29 @@ Progress = Callable[[Episode], None]
 
 
 @dataclass(frozen=True)
+class Start:
+    """A point of an episode to continue from: the environment's state, and the turns that led there."""
+
+    snapshot: Snapshot
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
 class Job:
-    """One episode to play: a task and the seed of the policy's sampling. ``id`` names the record."""
+    """One episode to play: a task and the seed of the policy's sampling. ``id`` names the record.
+
+    With ``start`` it begins in the middle; its record then holds the turns, and the rewards, from there on, while its
+    score is that of the whole.
+    """
 
     id: str
     task_id: str
     seed: int
+    start: Start | None = None
+
+
+#: Where :meth:`Runner.run` puts the state before every turn, by job and turn.
+Snapshots = dict[tuple[str, int], Snapshot]
 
 
 @dataclass
@@ -63,10 +80,14 @@ class Runner:
         env_kwargs: Passed to ``gym.make``.
         lockstep: Act only when every live environment is ready. Batches then do not depend on timing, so a
             run repeats bit for bit on a CPU; a slow tool holds the others up.
+        waves: Into how many batches the live episodes are parted. With one, the model waits whenever all tools
+            run; with two, it writes for one half while the tools of the other half run, which pays where tools
+            take about as long as the model.
 
     Raises:
         gymnasium.error.Error: On an unknown id (with a suggestion).
-        ValueError: On a concurrency below 1 or an environment that is not a ``ToolEnv``.
+        ValueError: On a concurrency below 1, more waves than that, several waves in lockstep, or an environment
+            that is not a ``ToolEnv``.
     """
 
     def __init__(
@@ -76,9 +97,15 @@ class Runner:
         concurrency: int = 32,
         env_kwargs: dict[str, Any] | None = None,
         lockstep: bool = False,
+        waves: int = 1,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}.")
+        if not 1 <= waves <= concurrency:
+            raise ValueError(f"waves must be from 1 to the concurrency ({concurrency}), not {waves}.")
+        if lockstep and waves > 1:
+            raise ValueError("lockstep acts for all at once: leave waves at 1.")
+        self._batch = -(-concurrency // waves)
         self.env_id = env_id
         self.concurrency = concurrency
         self.lockstep = lockstep
@@ -109,8 +136,25 @@ class Runner:
         """Draw distinct task ids of the environment's split."""
         return self._tool_env(self._spare()).sample_tasks(n, seed)
 
-    def run(self, jobs: Iterable[Job], policy: Policy, *, on_episode: Progress | None = None) -> list[Episode]:
-        """Play every job once and return the episodes in the jobs' order.
+    def try_fork(self) -> None:
+        """Take a snapshot of a first state and restore it, to learn whether that can be done.
+
+        Raises:
+            EnvironmentFault: It cannot.
+        """
+        env = self._spare()
+        env.reset(seed=0)
+        self._tool_env(env).restore(self._tool_env(env).snapshot())
+
+    def run(
+        self,
+        jobs: Iterable[Job],
+        policy: Policy,
+        *,
+        on_episode: Progress | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> list[Episode]:
+        """Play every job once and return the episodes in the jobs' order; put all states into ``snapshots``.
 
         An ``EnvironmentFault`` is retried at most twice on a fresh environment; after that the episode's
         ``error`` is set and its score is None; so it is, at once, for an action with a ``fault``. Any other
@@ -138,9 +182,10 @@ class Runner:
                 while pending and len(ready) + len(busy) < self.concurrency:
                     live = _Live(pending.popleft(), self._take())
                     alive[live.job.id] = live
-                    busy[self._threads.submit(self._reset, live, policy)] = live
+                    busy[self._threads.submit(self._reset, live, policy, snapshots)] = live
                 if ready:
-                    for live, action in zip(ready, policy.act([live.conversation for live in ready]), strict=True):
+                    now, ready = ready[: self._batch], ready[self._batch :]
+                    for live, action in zip(now, policy.act([live.conversation for live in now]), strict=True):
                         live.action = action
                         _count(action, live.episode.usage)
                         if action.fault:
@@ -148,9 +193,8 @@ class Runner:
                             live.episode.error = action.fault
                             finish(live)
                             continue
-                        busy[self._threads.submit(self._step, live)] = live
-                    ready = []
-                for future in _some(busy, everything=self.lockstep):
+                        busy[self._threads.submit(self._step, live, snapshots)] = live
+                for future in _some(busy, everything=self.lockstep, patient=not ready):
                     live = busy.pop(future)
                     try:
                         future.result()
@@ -160,7 +204,7 @@ class Runner:
                             finish(live)
                         else:
                             alive[live.job.id] = retried
-                            busy[self._threads.submit(self._reset, retried, policy)] = retried
+                            busy[self._threads.submit(self._reset, retried, policy, snapshots)] = retried
                         continue
                     if live.episode.terminated or live.episode.truncated:
                         finish(live)
@@ -209,7 +253,7 @@ class Runner:
         assert isinstance(env.unwrapped, ToolEnv)
         return env.unwrapped
 
-    def _reset(self, live: _Live, policy: Policy) -> None:
+    def _reset(self, live: _Live, policy: Policy, snapshots: Snapshots | None) -> None:
         start = time.perf_counter()
         job, env = live.job, self._tool_env(live.env)
         conversation_id = f"{job.id}#{live.attempt}"
@@ -231,12 +275,21 @@ class Runner:
         live.episode.versions.update(env.versions())
         live.episode.gold = env.gold() if env.task.split == "train" else None
         live.conversation.messages.append(Message("user", prompt))
+        if job.start is not None:
+            env.restore(job.start.snapshot)
+            for turn in job.start.turns:
+                live.conversation.messages += [Message("assistant", turn.action), Message("tool", turn.result)]
+            resume = getattr(policy, "resume", None)
+            if resume is not None:
+                resume(conversation_id, job.start.turns)
+        if snapshots is not None:
+            snapshots[job.id, 0] = env.snapshot()
         begin = getattr(policy, "begin", None)
         if begin is not None:
             begin(conversation_id, env)
         live.episode.usage.env_seconds += time.perf_counter() - start
 
-    def _step(self, live: _Live) -> None:
+    def _step(self, live: _Live, snapshots: Snapshots | None) -> None:
         start = time.perf_counter()
         action, episode, messages = live.action, live.episode, live.conversation.messages
         result, reward, terminated, truncated, info = live.env.step(action.text)
@@ -244,7 +297,8 @@ class Runner:
         out_of_context = action.stop == "context" and not (terminated or truncated)
         if out_of_context:
             # With reward="outcome" it still owes what was earned: pay it, so that the rewards sum to the score.
-            reward = float(info["score"]) - sum(episode.rewards)
+            before = () if live.job.start is None else live.job.start.turns
+            reward = float(info["score"]) - sum(turn.reward for turn in (*before, *episode.turns))
         if not math.isfinite(reward):
             raise EnvironmentFault(f"{self.env_id} paid a reward of {reward}")
         episode.turns.append(
@@ -269,6 +323,8 @@ class Runner:
         episode.terminated, episode.truncated = terminated, truncated or out_of_context
         if terminated or episode.truncated:
             episode.score, episode.success = float(info["score"]), bool(info["success"])
+        elif snapshots is not None:
+            snapshots[live.job.id, len(episode.turns)] = self._tool_env(live.env).snapshot()
         episode.usage.env_seconds += time.perf_counter() - start
 
     def _retry(self, live: _Live, policy: Policy, fault: EnvironmentFault) -> _Live | None:
@@ -291,13 +347,16 @@ def _count(action: Action, usage: Usage) -> None:
     usage.cost += action.cost
 
 
-def _some(busy: dict[Future[None], _Live], *, everything: bool) -> Sequence[Future[None]]:
-    """Wait for one environment, then a moment for more (or for all); in submission order, for determinism."""
+def _some(busy: dict[Future[None], _Live], *, everything: bool, patient: bool) -> Sequence[Future[None]]:
+    """Wait for one environment, then a moment for more (or for all); in submission order, for determinism.
+
+    Where others are ready already (not ``patient``) nothing is waited for.
+    """
     if not busy:
         return []
     if everything:
         wait(busy)
-    else:
+    elif patient:
         wait(busy, return_when=FIRST_COMPLETED)
         wait(busy, timeout=LINGER_S)
     return [future for future in busy if future.done()]
@@ -320,6 +379,7 @@ def rollout(
     episodes: int,
     seed: int = 0,
     concurrency: int = 32,
+    waves: int = 1,
     split: Split = "train",
     trials: int = 1,
     env_kwargs: dict[str, Any] | None = None,
@@ -333,6 +393,7 @@ def rollout(
         episodes: How many episodes, all trials counted.
         seed: Picks the tasks and every episode's sampling.
         concurrency: Live environments at once.
+        waves: Into how many batches they are parted, so that tools and model overlap; see :class:`Runner`.
         split: Which tasks: ``train``, ``eval`` or ``hidden``.
         trials: Episodes per task; ``episodes`` is rounded up to whole tasks.
         env_kwargs: Difficulty knobs and the like, passed to ``gym.make``.
@@ -347,7 +408,8 @@ def rollout(
     """
     if episodes < 1 or trials < 1:
         raise ValueError("episodes and trials must be at least 1.")
-    with Runner(env_id, concurrency=concurrency, env_kwargs={**(env_kwargs or {}), "split": split}) as runner:
+    knobs = {**(env_kwargs or {}), "split": split}
+    with Runner(env_id, concurrency=concurrency, env_kwargs=knobs, waves=waves) as runner:
         n_tasks = -(-episodes // trials)
         tasks = runner.sample_tasks(n_tasks, seed)
         tasks = [tasks[at % len(tasks)] for at in range(n_tasks)]

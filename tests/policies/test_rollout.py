@@ -23,6 +23,7 @@ from thinkact.tools import ToolResult
 ENV_ID = "thinkact/RolloutProbe-v0"
 OPEN: list["Probe"] = []  # environments made and not closed
 RESETS: Counter[str] = Counter()
+ASKED = threading.Event()  # the policy was asked a second time
 
 
 class Argument(BaseModel):
@@ -89,6 +90,8 @@ class Probe(ToolEnv[str]):
 
     def misbehave(self, text):
         task = self.task.id
+        if text == "next":
+            assert ASKED.wait(30), "the model was not asked for anybody while this tool ran"
         if task.startswith("slow"):
             time.sleep(0.5)
         if text == "fault" or (task.startswith("flaky") and RESETS[task] <= int(task.split("-")[1])):
@@ -201,6 +204,28 @@ def test_a_straggler_holds_nobody_up():
     assert max(end for task, end in ends.items() if task.startswith("plain")) < ends["slow-a"]
 
 
+def test_two_waves_take_turns():
+    """While the tools of one half run, the model writes for the other: here the tools wait for exactly that."""
+
+    class Waves(Scripted):
+        def act(self, conversations):
+            actions = super().act(conversations)
+            if len(self.batches) == 1:
+                for action in actions:
+                    action.text = '{"work": "next"}'
+            else:
+                ASKED.set()
+            return actions
+
+    ASKED.clear()
+    policy = Waves()
+    tasks = [f"plain-{i}" for i in range(11)]
+    with Runner(ENV_ID, concurrency=5, waves=2) as runner:
+        waved = runner.run(make_jobs(tasks, seed=0, prefix="job"), policy)
+    assert max(map(len, policy.batches)) <= 3 and not policy.held
+    assert [(e.task_id, e.score, len(e.turns)) for e in waved] == [(task, 0.5, 3) for task in tasks]
+
+
 @pytest.mark.parametrize("faults", [1, MAX_RETRIES])
 def test_a_fault_is_retried_on_a_fresh_environment(faults):
     policy = Scripted(cost=1.0)
@@ -279,6 +304,10 @@ def test_running_out_of_turns_truncates_with_a_score():
 def test_arguments():
     with pytest.raises(ValueError, match="concurrency"):
         Runner(ENV_ID, concurrency=0)
+    with pytest.raises(ValueError, match="waves must be from 1 to the concurrency"):
+        Runner(ENV_ID, concurrency=2, waves=3)
+    with pytest.raises(ValueError, match="lockstep acts for all at once"):
+        Runner(ENV_ID, concurrency=2, waves=2, lockstep=True)
     with pytest.raises(gym.error.Error, match="FactbookQA"):
         rollout("thinkact/FactbookQX-v0", NullPolicy(), episodes=1)
     with pytest.raises(ValueError, match="not a thinkact environment"):
