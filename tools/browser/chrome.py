@@ -51,3 +51,38 @@ def find_chrome(*, headful: bool = False) -> str:
         "there is no Chromium here: `sudo apt-get install chromium-headless-shell` (Debian), "
         "`playwright install chromium`, or the path of one in THINKACT_CHROME."
     )
+
+
+def flags(port: int) -> list[str]:
+    """Return the options with which Chromium is started beside Playwright's own.
+
+    Names under ``.test`` are the server on ``port``, whatever port a page asks for; no other name or address is
+    reached: what is not for these names goes to a proxy that does not exist, and is not resolved before.
+
+    Args:
+        port: Of the server on loopback.
+    """
+    return [
+        f"--host-resolver-rules=MAP *.test 127.0.0.1:{port}, MAP * ~NOTFOUND",
+        "--proxy-server=socks5://127.0.0.1:1",
+        "--proxy-bypass-list=*.test;<-loopback>",
+        "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+        "--dns-prefetch-disable",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-domain-reliability",
+        "--disable-sync",
+        "--disable-quic",
+        "--no-first-run",
+        "--no-pings",
+        "--disable-gpu",
+        # One renderer for a context: contexts never share one, and a second in a context costs 20 MB.
+        "--renderer-process-limit=1",
+        "--disable-site-isolation-trials",
+        "--disable-features=IsolateOrigins,site-per-process,SpareRendererForSitePerProcess,HttpsUpgrades,"
+        "HttpsFirstBalancedModeAutoEnable,BackForwardCache,OptimizationHints,MediaRouter,Translate",
+        "--force-prefers-reduced-motion",
+        "--force-color-profile=srgb",
+        "--font-render-hinting=none",
+        "--disable-lcd-text",
+    ]

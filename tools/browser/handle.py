@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from thinkact.tools.base import ErrorKind
+from thinkact.tools.browser.episode import Episode
+from thinkact.tools.browser.host import START, current
 from thinkact.tools.browser.types import HOST, ASGIApp, BrowserFault, BrowserOptions
+
+T = TypeVar("T")
 
 
 class BrowserHandle:
@@ -22,6 +28,7 @@ class BrowserHandle:
 
     def __init__(self, options: BrowserOptions | None = None) -> None:
         self.options = options or BrowserOptions()
+        self._episode: Episode | None = None
 
     def start(
         self,
@@ -52,7 +59,13 @@ class BrowserHandle:
         for host in sites:
             if not HOST.fullmatch(host):
                 raise ValueError(f"{host!r}: a site's host is lower case and ends in .test (shop.test).")
-        raise BrowserFault("not yet")
+        parts = urlsplit(url)
+        if parts.scheme != "http" or parts.netloc not in sites:
+            raise ValueError(f"{url!r} is on none of the sites: {', '.join(sites)}.")
+        self.close()
+        host = current()
+        episode = Episode.start(host, self.options, sites, url, now=now, init_script=init_script, seed=seed)
+        self._episode = host.call(episode, 3 * START + self.options.action_timeout)
 
     def observe(self, page: int = 1) -> str:
         """Return the page as text, whole (never as a difference).
@@ -67,7 +80,7 @@ class BrowserHandle:
         Raises:
             BrowserFault: The browser is gone.
         """
-        raise BrowserFault("not yet")
+        return self._call(self._open.observe(page))
 
     def act(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, ErrorKind | None]:
         """Do what the tool ``name`` does; return the page as text and whether it was a mistake.
@@ -75,7 +88,7 @@ class BrowserHandle:
         Raises:
             BrowserFault: The browser is gone, or a site failed.
         """
-        raise BrowserFault("not yet")
+        return self._call(self._open.act(name, arguments))
 
     def screenshot(self) -> bytes:
         """Return the visible part of the page as PNG.
@@ -83,17 +96,17 @@ class BrowserHandle:
         Raises:
             BrowserFault: The browser is gone, or drew nothing in time.
         """
-        raise BrowserFault("not yet")
+        return self._call(self._open.screenshot())
 
     @property
     def url(self) -> str:
         """The address of the active tab, as of the last observation."""
-        raise BrowserFault("not yet")
+        return str(self._open.tab.seen["url"])
 
     @property
     def title(self) -> str:
         """The title of the active tab, as of the last observation."""
-        raise BrowserFault("not yet")
+        return str(self._open.tab.seen["title"])
 
     def snapshot(self) -> Any:
         """Return the state as a plain value: tabs, addresses, form values, focus, scrolling, storage.
@@ -121,3 +134,18 @@ class BrowserHandle:
 
     def close(self) -> None:
         """Give the context back. Idempotent; :meth:`start` opens another."""
+        episode, self._episode = self._episode, None
+        if episode is not None and episode.host.pid == os.getpid() and not episode.host.dead:
+            episode.host.loop.call_soon_threadsafe(episode.close)
+
+    @property
+    def _open(self) -> Episode:
+        if self._episode is None:
+            raise BrowserFault("the browser is closed; call start().")
+        if self._episode.host.pid != os.getpid():
+            raise BrowserFault("this browser was started in the parent process; call start() here.")
+        return self._episode
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        # Every wait inside has a limit of its own; this one is for what nobody thought of.
+        return self._open.host.call(work, 4 * self.options.action_timeout + START)

@@ -61,8 +61,6 @@ class BrowserOptions:
             pointer), or ``"all"`` (also every element that holds text or a drawing itself: for pages that listen to
             clicks anywhere).
         max_tabs: Tabs that may be open at once; a page that opens more is refused.
-        soft: Tell pages, by the cookie ``navigation=soft``, that they may navigate by fetch. Such a page counts the
-            fetches that it waits for in the attribute ``data-pending`` of ``<html>``.
         headful: Show a window; needs a display and a full Chromium.
 
     Raises:
@@ -78,7 +76,6 @@ class BrowserOptions:
     observation: Literal["full", "diff"] = "full"
     refs: Literal["controls", "all"] = "controls"
     max_tabs: int = 5
-    soft: bool = True
     headful: bool = False
 
     def __post_init__(self) -> None:

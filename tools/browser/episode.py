@@ -1,0 +1,382 @@
+"""One episode's browser: its context, tabs, dialogs and sites, and the rules for when a page has settled."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from thinkact.tools.base import ErrorKind
+from thinkact.tools.browser import actions
+from thinkact.tools.browser.host import Host, Lease, Window
+from thinkact.tools.browser.server import COOKIE, Visit
+from thinkact.tools.browser.tab import Hung, Tab
+from thinkact.tools.browser.text import View
+from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, PageMistake
+
+#: Dialogs that one action may open; a page that opens more has its script stopped.
+MAX_DIALOGS = 8
+#: Seconds to wait for a tab that a page said it opens.
+OPENING = 2.0
+
+
+@cache
+def _page_start() -> str:
+    return files(__package__).joinpath("page_start.js").read_text(encoding="utf-8")
+
+
+class Episode:
+    """What a :class:`BrowserHandle` drives; everything here runs on the host's loop."""
+
+    def __init__(self, host: Host, lease: Lease, options: BrowserOptions, sites: Mapping[str, ASGIApp]) -> None:
+        self.host = host
+        self.lease = lease
+        self.options = options
+        self.visit = Visit(sites, self.changed)
+        self.tabs: list[Tab] = []
+        self.active = 0
+        self.notes: list[str] = []
+        self.view = View(options)
+        self.next_ref = 1
+        self.settled = True
+        self.closed = False
+        self._dialogs = 0
+        self._opening = 0
+        self._epoch = 0
+        self._event = asyncio.Event()
+        self._attaching: dict[Any, asyncio.Task[None]] = {}
+
+    @property
+    def tab(self) -> Tab:
+        """The tab that is looked at."""
+        return self.tabs[self.active]
+
+    @classmethod
+    async def start(
+        cls,
+        host: Host,
+        options: BrowserOptions,
+        sites: Mapping[str, ASGIApp],
+        url: str,
+        *,
+        now: datetime | None,
+        init_script: str | None,
+        seed: int,
+    ) -> Episode:
+        """Take a context and open the first page in it.
+
+        Raises:
+            BrowserFault: There is no context, or the page could not be opened.
+        """
+        lease = await host.lease(Window(options.width, options.height, options.headful))
+        episode = cls(host, lease, options, sites)
+        try:
+            async with lease.chromium.turns:
+                await episode._begin(now, init_script, seed)
+                deadline = episode.deadline()
+                await episode.open(url, deadline)
+                await episode.look(deadline)
+                if not episode.settled:
+                    raise BrowserFault(f"{url} did not finish loading within {options.action_timeout:g} s.")
+                if not episode.tab.seen["url"].startswith("http://"):
+                    raise BrowserFault(f"{url} could not be opened.")
+        except BaseException:
+            episode.close()
+            raise
+        return episode
+
+    async def _begin(self, now: datetime | None, init_script: str | None, seed: int) -> None:
+        context = self.lease.context
+        self.host.server.admit(self.visit)
+        cookies = [
+            {"name": COOKIE, "value": self.visit.token, "url": f"http://{host}", "httpOnly": True, "sameSite": "Lax"}
+            for host in self.visit.sites
+        ]
+        clock = None if now is None else (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
+        script = _page_start().replace("NOW", json.dumps(None if clock is None else int(clock * 1000)))
+        script = script.replace("SEED", str(seed & 0xFFFFFFFF))
+        context.on("page", self._on_page)
+        context.on("dialog", self._on_dialog)
+        tab = Tab(self.lease.page, self.lease.cdp, self.changed)
+        self.tabs.append(tab)
+        self._watch(tab)
+        await asyncio.gather(
+            context.add_cookies(cookies),
+            context.add_init_script(script=f"{script}\n{init_script or ''}"),
+            tab.open(),
+        )
+
+    # What the outside sees.
+
+    async def act(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, ErrorKind | None]:
+        """Do one thing; return the page after it and whether it was a mistake.
+
+        Raises:
+            BrowserFault: The browser is gone, or a site failed.
+        """
+        async with self.lease.chromium.turns:
+            self._check()
+            self.notes.clear()
+            self._dialogs = 0
+            deadline = self.deadline()
+            page = int(arguments["n"]) if name == "page" else 1
+            try:
+                try:
+                    await actions.ACTIONS[name](self, arguments, deadline)
+                except Hung:
+                    self.notes.append("The page's script ran too long and was stopped.")
+                await self.look(deadline)
+                return self.view.show(self, page, whole=name == "page"), None
+            except PageMistake as mistake:
+                self._check()
+                return f"Error: {mistake}", mistake.kind
+            except TimeoutError as error:
+                raise self._fault("the browser did not answer in time") from error
+            except BrowserFault as error:
+                raise self._fault(str(error)) from error
+            except Exception as error:
+                raise self._fault(f"{name}: {error}") from error
+
+    async def observe(self, page: int) -> str:
+        """Return the page as text, whole."""
+        async with self.lease.chromium.turns:
+            self._check()
+            try:
+                await self.look(self.deadline())
+                return self.view.show(self, page, whole=True)
+            except PageMistake as mistake:
+                return f"Error: {mistake}"
+            except Exception as error:
+                raise self._fault(str(error)) from error
+
+    async def screenshot(self) -> bytes:
+        """Return the visible part as PNG."""
+        async with self.lease.chromium.turns:
+            self._check()
+            try:
+                async with asyncio.timeout(self.options.action_timeout):
+                    options = {"format": "png", "optimizeForSpeed": True}
+                    shot = await self.tab.cdp.send("Page.captureScreenshot", options)
+            except Exception as error:
+                raise self._fault(f"no screenshot: {error or 'no answer'}") from error
+            return base64.b64decode(shot["data"])
+
+    def close(self) -> None:
+        """Give the context back. Idempotent."""
+        if not self.closed:
+            self.closed = True
+            self.host.server.dismiss(self.visit)
+            self.host.release(self.lease)
+
+    # For the actions.
+
+    def deadline(self) -> float:
+        """Return the time by which what begins now must have settled."""
+        return time.monotonic() + self.options.action_timeout
+
+    def address(self, text: str) -> str:
+        """Return the address that an agent means.
+
+        Raises:
+            PageMistake: It is not an address on one of the sites.
+        """
+        text = text.strip()
+        bad = "\\@" in text or any(ord(each) <= 32 or each in "\\\x7f" for each in text)
+        if text.split("/", 1)[0] in self.visit.sites:
+            text = f"http://{text}"
+        try:
+            parts = urlsplit(urljoin(self.tab.seen.get("url", ""), text))
+            plain = parts.netloc == parts.hostname
+        except ValueError:
+            plain = False
+        if bad or not plain or parts.scheme != "http" or parts.netloc not in self.visit.sites:
+            hosts = ", ".join(f"http://{host}/" for host in self.visit.sites)
+            raise PageMistake(f"only addresses of these sites can be opened: {hosts}", "invalid_arguments")
+        return parts.geturl()
+
+    async def open(self, url: str, deadline: float) -> None:
+        """Open an address in the active tab."""
+        try:
+            trouble = await self.tab.navigate(url, deadline)
+        except TimeoutError:
+            return  # looking at the page tells
+        if trouble and trouble != "net::ERR_ABORTED":
+            self.notes.append("The address could not be opened.")
+
+    async def new_tab(self) -> None:
+        """Open an empty tab and look at it.
+
+        Raises:
+            PageMistake: There are too many already.
+        """
+        if len(self.tabs) >= self.options.max_tabs:
+            raise PageMistake(f"there are {len(self.tabs)} tabs already; close one first.")
+        page = await self.lease.context.new_page()
+        await self._attaching[page]
+
+    async def show(self, index: int) -> None:
+        """Look at another tab."""
+        self.active = index
+        self.view.forget()
+        await self.tab.page.bring_to_front()
+
+    async def look(self, deadline: float) -> None:
+        """Wait until the page has settled, and read it.
+
+        It has when it is loaded, its sites have answered everything, no navigation, request, soft navigation or tab
+        is under way, and a frame was drawn, all between one question and its answer. By the deadline what is there
+        is read all the same.
+        """
+        self.settled = False
+        while True:
+            epoch, tab = self._epoch, self.tab
+            left = deadline - time.monotonic()
+            try:
+                answer = await tab.call("look", self._reading(max(0.0, left) * 1000), deadline=deadline)
+            except Hung:
+                note = "The page's script ran too long and was stopped."
+                if note in self.notes:
+                    raise BrowserFault("a page hangs again and again.") from None
+                self.notes.append(note)
+                deadline = time.monotonic() + 1.0
+                continue
+            self._read(tab, answer["page"])
+            quiet = not (tab.busy or self.visit.in_flight or self._opening or self._attaching)
+            if answer["done"] and quiet and epoch == self._epoch and tab is self.tab:
+                self.settled = True
+                break
+            if time.monotonic() >= deadline:
+                self.notes.append("The page did not finish loading.")
+                tab.forget()
+                self._opening = 0
+                break
+            if not quiet:
+                self._event.clear()
+                try:
+                    async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+                        await self._event.wait()
+                except TimeoutError:
+                    pass
+        self._check()
+
+    def _reading(self, limit: float) -> dict[str, Any]:
+        return {"limit": limit, "next": self.next_ref, "all": self.options.refs == "all"}
+
+    def _read(self, tab: Tab, page: dict[str, Any]) -> None:
+        before = tab.seen.get("url", "")
+        if before.startswith("http") and page["url"] != before:
+            tab.before.append(before)
+        self.next_ref = max(self.next_ref, page["next"])
+        tab.seen = page
+
+    # What happens by itself.
+
+    def changed(self) -> None:
+        """A counter changed: whoever waits looks again."""
+        self._epoch += 1
+        self._event.set()
+
+    def _on_page(self, page: Any) -> None:
+        if self._opening:
+            self._opening -= 1
+        task = asyncio.ensure_future(self._attach(page))
+        self._attaching[page] = task
+
+        def attached(_: Any) -> None:
+            self._attaching.pop(page, None)
+            self.changed()
+
+        task.add_done_callback(attached)
+        self.changed()
+
+    async def _attach(self, page: Any) -> None:
+        try:
+            if len(self.tabs) + 1 > self.options.max_tabs:
+                self.notes.append("The page tried to open another tab; there are too many.")
+                await page.close()
+                return
+            cdp = await self.lease.context.new_cdp_session(page)
+            tab = Tab(page, cdp, self.changed)
+            await tab.open()
+        except Exception:
+            return  # closed as soon as it was opened
+        self.tabs.append(tab)
+        self._watch(tab)
+        if page.is_closed():
+            self._on_closed(tab)
+            return
+        self.active = len(self.tabs) - 1
+        self.view.forget()
+
+    def _watch(self, tab: Tab) -> None:
+        def opens(_: Any) -> None:
+            self._opening += 1
+            self.changed()
+            self.host.loop.call_later(OPENING, self._give_up_opening)
+
+        def crashed(_: Any) -> None:
+            tab.crashed = True
+            self.visit.fault = self.visit.fault or "the page's process died."
+            self.changed()
+
+        tab.cdp.on("Page.windowOpen", opens)
+        tab.page.on("close", lambda _: self._on_closed(tab))
+        tab.page.on("crash", crashed)
+        tab.page.on("download", lambda _: self.notes.append("A download was refused."))
+
+    def _give_up_opening(self) -> None:
+        self._opening = 0
+        self.changed()
+
+    def _on_closed(self, tab: Tab) -> None:
+        if tab in self.tabs and not self.closed:
+            index = self.tabs.index(tab)
+            self.tabs.remove(tab)
+            if self.active >= index:
+                self.active = max(0, self.active - 1)
+            self.view.forget()
+            if not self.tabs:
+                self.visit.fault = self.visit.fault or "the last tab was closed."
+            self.changed()
+
+    async def _on_dialog(self, dialog: Any) -> None:
+        self._dialogs += 1
+        leaving = dialog.type == "beforeunload"
+        accepts = leaving or self.options.dialogs == "accept"
+        if self._dialogs <= MAX_DIALOGS and not leaving:
+            self.notes.append(self.view.dialog(dialog.type, dialog.message, dialog.default_value, accepts))
+        elif self._dialogs == MAX_DIALOGS + 1:
+            self.notes.append("The page opened dialog after dialog; its script was stopped.")
+        try:
+            if self._dialogs > MAX_DIALOGS:
+                for tab in self.tabs:
+                    await tab.cdp.send("Runtime.terminateExecution")
+            await (dialog.accept(dialog.default_value) if accepts else dialog.dismiss())
+        except Exception:
+            pass  # it went away with its page
+
+    def _check(self) -> None:
+        """Raise for what happened beside the calls."""
+        if self.closed:
+            raise BrowserFault("the browser is closed; call start().")
+        if self.lease.chromium.dead or not self.lease.chromium.browser.is_connected():
+            raise BrowserFault("the browser died.")
+        if self.visit.fault is not None:
+            raise BrowserFault(self.visit.fault)
+        if self.visit.waited() > self.options.site_timeout:
+            raise BrowserFault(f"a site has not answered for {self.options.site_timeout:g} s.")
+
+    def _fault(self, error: str) -> BrowserFault:
+        """Return the fault that explains an error best: a death rather than what came of it."""
+        try:
+            self._check()
+        except BrowserFault as known:
+            return known
+        return BrowserFault(error)

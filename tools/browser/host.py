@@ -1,0 +1,309 @@
+"""The browsers of a process: one thread with one event loop, Playwright's driver, one server, warm contexts."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from thinkact.tools.browser.chrome import find_chrome, flags
+from thinkact.tools.browser.server import Server
+from thinkact.tools.browser.types import BrowserFault
+
+T = TypeVar("T")
+
+#: Episodes that may make one Chromium work at the same time; more wait for their turn.
+ACTIVE = 4
+#: Contexts that one Chromium holds before another is started, as long as there are cores for it.
+CONTEXTS = 16
+#: Contexts that one Chromium serves before it is replaced: what it leaks goes with it.
+RECYCLE = 300
+#: Seconds for the start of a browser or of a context.
+START = 60.0
+#: Fresh contexts that are kept ready for one kind of window, at most.
+SPARES = 4
+
+
+@dataclass(frozen=True)
+class Window:
+    """What contexts must have in common to be handed out for one another."""
+
+    width: int
+    height: int
+    headful: bool
+
+
+@dataclass
+class Chromium:
+    """One browser process and what it holds."""
+
+    browser: Any
+    headful: bool
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ACTIVE))
+    spares: dict[Window, list[asyncio.Task[Lease]]] = field(default_factory=dict)
+    live: int = 0
+    served: int = 0
+    dead: bool = False
+
+
+@dataclass
+class Lease:
+    """A context that nobody has used yet, with one blank page and a CDP session to it."""
+
+    chromium: Chromium
+    context: Any
+    page: Any
+    cdp: Any
+
+
+class Host:
+    """Playwright, its browsers and the server of the sites, on a loop of their own; see :func:`current`."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.server = Server()
+        self.dead = False
+        self._playwright: Any = None
+        self._browsers: list[Chromium] = []
+        self._background: set[asyncio.Task[Any]] = set()
+        self.loop = asyncio.new_event_loop()
+        self._launching: asyncio.Lock | None = None
+        self._thread = threading.Thread(target=self._serve, name="thinkact-browser", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Run a coroutine on the loop and wait for it.
+
+        Raises:
+            BrowserFault: It took longer than ``timeout`` seconds, or the loop is gone.
+        """
+        if self.dead:
+            work.close()
+            raise BrowserFault("the browser of this process was shut down.")
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            raise BrowserFault(f"the browser did not answer within {timeout:g} s.") from None
+        except concurrent.futures.CancelledError:
+            raise BrowserFault("the browser was shut down.") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def lease(self, window: Window) -> Lease:
+        """Return a fresh context, a warm one where there is one, and make the next ready.
+
+        Raises:
+            BrowserFault: None could be made.
+        """
+        error: Exception | None = None
+        for _ in range(2):
+            chromium = await self._chromium(window.headful)
+            try:
+                spares = chromium.spares.setdefault(window, [])
+                # One that is ready before one that is being made.
+                spares.sort(key=lambda task: not task.done())
+                made = spares.pop(0) if spares else asyncio.create_task(self._prepare(chromium, window))
+                chromium.live += 1
+                chromium.served += 1
+                try:
+                    lease = await asyncio.wait_for(made, START)
+                except BaseException:
+                    chromium.live -= 1
+                    raise
+                # As many as are in use, so that episodes that end together begin together too.
+                while len(spares) < min(SPARES, chromium.live) and chromium.served + len(spares) < RECYCLE:
+                    spares.append(asyncio.create_task(self._prepare(chromium, window)))
+                    spares[-1].add_done_callback(_seen)
+                return lease
+            except Exception as failure:
+                error = failure
+                chromium.dead = True
+                self.later(self._shut(chromium))
+        raise BrowserFault(f"no browser context could be made: {error}") from error
+
+    def release(self, lease: Lease) -> None:
+        """Take a context back, to be thrown away; called on the loop."""
+        chromium = lease.chromium
+        chromium.live -= 1
+        self.later(_quietly(lease.context.close()))
+        if chromium.live == 0 and (chromium.dead or chromium.served >= RECYCLE):
+            self.later(self._shut(chromium))
+
+    def later(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do something beside, on the loop."""
+        task = self.loop.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def stop(self) -> None:
+        """End every browser and the thread. Idempotent; not from the loop's own thread."""
+        if self.dead or self.pid != os.getpid():
+            return
+        self.dead = True
+        if self._thread.is_alive():
+            try:
+                asyncio.run_coroutine_threadsafe(self._end(), self.loop).result(10)
+            except Exception:
+                pass  # what hangs dies with the driver, whose pipe closes with this process
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(5)
+
+    # On the loop.
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.set_exception_handler(lambda loop, context: None)
+        self.loop.run_forever()
+        self.loop.close()
+
+    async def open(self) -> None:
+        """Start the driver and the server.
+
+        Raises:
+            BrowserFault: One of them is not installed or does not start.
+        """
+        try:
+            from playwright.async_api import async_playwright
+        except ImportError as error:
+            raise BrowserFault("the browser needs Playwright: pip install 'thinkact[browser]'.") from error
+        self._launching = asyncio.Lock()
+        try:
+            self._playwright = await asyncio.wait_for(async_playwright().start(), START)
+        except Exception as error:
+            raise BrowserFault(f"Playwright's driver did not start: {error}") from error
+        await self.server.start()
+
+    async def _chromium(self, headful: bool) -> Chromium:
+        assert self._launching is not None
+        async with self._launching:
+            fit = [
+                each
+                for each in self._browsers
+                if not each.dead and each.headful == headful and each.served < RECYCLE and each.browser.is_connected()
+            ]
+            best = min(fit, key=lambda each: each.live, default=None)
+            if best is None or (best.live >= CONTEXTS and len(fit) < (os.cpu_count() or 1)):
+                best = await self._launch(headful)
+                self._browsers.append(best)
+            return best
+
+    async def _launch(self, headful: bool) -> Chromium:
+        program = find_chrome(headful=headful)
+        root = os.geteuid() == 0
+        try:
+            browser = await self._playwright.chromium.launch(
+                executable_path=program,
+                headless=not headful,
+                # Chromium refuses its own sandbox to root.
+                chromium_sandbox=not root,
+                args=flags(self.server.port),
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+                timeout=START * 1000,
+            )
+        except Exception as error:
+            raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
+        chromium = Chromium(browser, headful)
+
+        def gone(_: Any) -> None:
+            chromium.dead = True
+            if chromium in self._browsers:
+                self._browsers.remove(chromium)
+
+        browser.on("disconnected", gone)
+        return chromium
+
+    async def _prepare(self, chromium: Chromium, window: Window) -> Lease:
+        context = await chromium.browser.new_context(
+            viewport={"width": window.width, "height": window.height},
+            locale="en-US",
+            timezone_id="UTC",
+            reduced_motion="reduce",
+            color_scheme="light",
+            service_workers="block",
+            accept_downloads=False,
+            permissions=[],
+        )
+        page = await context.new_page()
+        return Lease(chromium, context, page, await context.new_cdp_session(page))
+
+    async def _shut(self, chromium: Chromium) -> None:
+        if chromium in self._browsers:
+            self._browsers.remove(chromium)
+        for spares in chromium.spares.values():
+            for task in spares:
+                task.cancel()
+        await _quietly(chromium.browser.close())
+
+    async def _end(self) -> None:
+        for chromium in list(self._browsers):
+            await self._shut(chromium)
+        if self._playwright is not None:
+            await _quietly(self._playwright.stop())
+        await self.server.stop()
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Look at how a task ended, so that nobody complains that nobody did."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _quietly(work: Any) -> None:
+    try:
+        await asyncio.wait_for(work, 10)
+    except Exception:
+        pass
+
+
+_guard = threading.Lock()
+_host: Host | None = None
+
+
+def current() -> Host:
+    """Return the host of this process, started on first use; a forked child and a dead driver get a new one.
+
+    Raises:
+        BrowserFault: It does not start.
+    """
+    global _host
+    with _guard:
+        if _host is not None and _host.pid == os.getpid() and not _host.dead:
+            return _host
+        host = Host()
+        try:
+            host.call(host.open(), START + 10)
+        except BaseException:
+            host.stop()
+            raise
+        _host = host
+        return host
+
+
+def shut_down() -> None:
+    """End the browsers of this process; the next use starts them anew."""
+    global _host
+    with _guard:
+        host, _host = _host, None
+    if host is not None:
+        host.stop()
+
+
+def _after_fork() -> None:
+    """A child has none of the threads: it makes a host of its own when it needs one."""
+    global _guard, _host
+    _guard = threading.Lock()
+    _host = None
+
+
+atexit.register(shut_down)
+os.register_at_fork(after_in_child=_after_fork)

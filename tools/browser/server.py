@@ -1,0 +1,166 @@
+"""The one door between the pages and their sites: a server on loopback that knows every episode by its cookie."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from thinkact.tools.browser.types import ASGIApp, BrowserFault
+
+#: Name of the cookie that ties a request to its episode. Pages cannot read it (HttpOnly) nor guess it.
+COOKIE = "thinkact-episode"
+
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Visit:
+    """The sites of one episode, and the requests that they have not answered.
+
+    Args:
+        sites: Host to application.
+        changed: Called whenever a request begins or ends.
+    """
+
+    def __init__(self, sites: Mapping[str, ASGIApp], changed: Callable[[], None]) -> None:
+        self.sites = dict(sites)
+        self.changed = changed
+        self.token = secrets.token_urlsafe(16)
+        self.fault: str | None = None
+        self._open: dict[int, float] = {}
+        self._count = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._open)
+
+    def waited(self) -> float:
+        """Return the seconds for which the oldest open request has waited; 0 when there is none."""
+        return time.monotonic() - min(self._open.values()) if self._open else 0.0
+
+    async def answer(self, app: ASGIApp, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+        """Let a site answer one request; what it raises is kept as a fault of ours."""
+        self._count += 1
+        number = self._count
+        self._open[number] = time.monotonic()
+        self.changed()
+        begun = False
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await app(scope, receive, watched)
+        except Exception:
+            self.fault = f"{scope['method']} {scope['path']}: {traceback.format_exc(limit=-6)}"
+            if not begun:
+                await _refuse(send, 500, "The site failed.")
+        finally:
+            del self._open[number]
+            self.changed()
+
+
+class Server:
+    """Serves every episode of a process: a request goes to the site of its Host in the episode of its cookie."""
+
+    def __init__(self) -> None:
+        self._visits: dict[str, Visit] = {}
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._task: asyncio.Task[None] | None = None
+        self._server: Any = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            BrowserFault: uvicorn is not installed, or cannot listen.
+        """
+        try:
+            import uvicorn
+        except ImportError as error:
+            raise BrowserFault("the browser needs uvicorn: pip install 'thinkact[browser]'.") from error
+        # Without dates and names: a site's answers are the same bytes every time.
+        config = uvicorn.Config(
+            self._dispatch,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._task.done():
+                raise BrowserFault(f"the server of the sites did not start: {self._task.exception()}")
+            await asyncio.sleep(0.001)
+
+    async def stop(self) -> None:
+        """Stop listening; open requests are dropped."""
+        if self._task is not None:
+            self._server.should_exit = True
+            self._server.force_exit = True
+            await asyncio.wait([self._task], timeout=3)
+        self._socket.close()
+
+    def admit(self, visit: Visit) -> None:
+        """Let an episode's requests in."""
+        self._visits[visit.token] = visit
+
+    def dismiss(self, visit: Visit) -> None:
+        """Let them in no more."""
+        self._visits.pop(visit.token, None)
+
+    async def _dispatch(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+        if scope["type"] != "http":
+            return
+        host, token, headers = "", "", []
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value.decode("latin-1")
+            if name == b"cookie":
+                # The token is between the browser and us; a site must not be able to show it.
+                token, rest = _take(value.decode("latin-1"), token)
+                if not rest:
+                    continue
+                value = rest.encode("latin-1")
+            headers.append((name, value))
+        visit = self._visits.get(token)
+        app = visit.sites.get(host) if visit else None
+        if visit is None or app is None:
+            await _refuse(send, 403, "There is nothing here.")
+            return
+        await visit.answer(app, {**scope, "headers": headers}, receive, send)
+
+
+def _take(cookies: str, token: str) -> tuple[str, str]:
+    rest = []
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == COOKIE:
+            token = value
+        elif cookie.strip():
+            rest.append(cookie.strip())
+    return token, "; ".join(rest)
+
+
+async def _refuse(send: _Send, status: int, text: str) -> None:
+    body = text.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

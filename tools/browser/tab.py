@@ -1,0 +1,208 @@
+"""One tab: scripts in an isolated world, and counters that tell when a page has settled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from thinkact.tools.browser.types import BrowserFault
+
+#: Name of the isolated world: a page's scripts see neither it nor what is in it.
+WORLD = "thinkact"
+#: Seconds that a page's script gets to stop once it was told to.
+STOP = 3.0
+
+
+@cache
+def _reader() -> str:
+    return files(__package__).joinpath("reader.js").read_text(encoding="utf-8")
+
+
+class Hung(Exception):
+    """The page's scripts kept it busy for longer than it was waited for; they were stopped."""
+
+
+class Tab:
+    """A page of an episode.
+
+    Args:
+        page: Playwright's page.
+        cdp: A CDP session to it.
+        changed: Called when a counter changes, so that whoever waits looks again.
+    """
+
+    def __init__(self, page: Any, cdp: Any, changed: Callable[[], None]) -> None:
+        self.page = page
+        self.cdp = cdp
+        self.changed = changed
+        self.crashed = False
+        #: What the page was when it was last read.
+        self.seen: dict[str, Any] = {}
+        #: Addresses that were shown before this one, for going back.
+        self.before: list[str] = []
+        self._world: int | None = None
+        self._frame = ""
+        self._loads: set[str] = set()
+        self._requests: set[str] = set()
+        self._sent: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Begin to count."""
+        for event, handler in (
+            ("Page.frameRequestedNavigation", self._on_requested),
+            ("Page.frameStartedLoading", self._on_started),
+            ("Page.frameStoppedLoading", self._on_stopped),
+            ("Page.frameDetached", self._on_stopped),
+            ("Page.frameNavigated", self._on_navigated),
+            ("Network.requestWillBeSent", self._on_request),
+            ("Network.loadingFinished", self._on_answered),
+            ("Network.loadingFailed", self._on_answered),
+            ("Network.responseReceived", self._on_response),
+        ):
+            self.cdp.on(event, handler)
+        tree, *_ = await asyncio.gather(
+            self.cdp.send("Page.getFrameTree"), self.cdp.send("Page.enable"), self.cdp.send("Network.enable")
+        )
+        self._frame = tree["frameTree"]["frame"]["id"]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a navigation or a request of the page is under way."""
+        return bool(self._loads or self._requests)
+
+    def forget(self) -> None:
+        """Count from nothing: what is still under way is not waited for any longer."""
+        self._loads.clear()
+        self._requests.clear()
+
+    async def navigate(self, url: str, deadline: float) -> str:
+        """Open an address; return Chromium's word for what went wrong, or nothing.
+
+        Raises:
+            TimeoutError: No answer had come by the deadline; loading was stopped.
+        """
+        try:
+            async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+                answer = await self.cdp.send("Page.navigate", {"url": url})
+        except TimeoutError:
+            await self.cdp.send("Page.stopLoading")
+            raise
+        return str(answer.get("errorText", ""))
+
+    async def call(self, function: str, *arguments: Any, deadline: float) -> Any:
+        """Call a function of ``reader.js`` in the page that is there now.
+
+        Raises:
+            Hung: The page did not answer by the deadline; its script was stopped.
+            BrowserFault: It did not answer even then.
+        """
+        expression = f"thinkactReader.{function}({', '.join(json.dumps(each) for each in arguments)})"
+        try:
+            # Somewhat later than the page's own limit: a page that lives answers before.
+            async with asyncio.timeout(max(0.01, deadline - time.monotonic()) + 0.5):
+                return await self._evaluate(expression)
+        except TimeoutError:
+            await self.stop()
+            raise Hung from None
+
+    async def stop(self) -> None:
+        """Stop the script that keeps the page busy.
+
+        Raises:
+            BrowserFault: It cannot be stopped.
+        """
+        try:
+            async with asyncio.timeout(STOP):
+                await self.cdp.send("Runtime.terminateExecution")
+                await self.cdp.send("Runtime.evaluate", {"expression": "0"})
+        except Exception as error:
+            raise BrowserFault(f"a page hangs and cannot be stopped: {error or 'no answer'}") from error
+
+    async def _evaluate(self, expression: str) -> Any:
+        for _ in range(20):
+            try:
+                if self._world is None:
+                    await self._enter()
+                answer = await self.cdp.send(
+                    "Runtime.evaluate",
+                    {
+                        "expression": expression,
+                        "contextId": self._world,
+                        "returnByValue": True,
+                        "awaitPromise": True,
+                    },
+                )
+            except Exception as error:
+                if not _replaced(str(error)):
+                    raise BrowserFault(f"the page is gone: {error}") from error
+                self._world = None  # another document took the place of this one
+                continue
+            if trouble := answer.get("exceptionDetails"):
+                said = trouble.get("exception", {}).get("description") or trouble.get("text")
+                raise BrowserFault(f"the page could not be read: {said}")
+            return answer["result"].get("value")
+        raise BrowserFault("the page replaces itself without an end.")
+
+    async def _enter(self) -> None:
+        made = await self.cdp.send("Page.createIsolatedWorld", {"frameId": self._frame, "worldName": WORLD})
+        world = made["executionContextId"]
+        await self.cdp.send("Runtime.evaluate", {"expression": _reader(), "contextId": world})
+        self._world = world
+
+    # Counters. What a renderer tells of navigations and requests comes before its answer to a later question.
+
+    def _on_requested(self, event: Any) -> None:
+        if event.get("disposition", "currentTab") == "currentTab":
+            self._load(event["frameId"], True)
+
+    def _on_started(self, event: Any) -> None:
+        self._load(event["frameId"], True)
+
+    def _on_stopped(self, event: Any) -> None:
+        self._load(event["frameId"], False)
+
+    def _on_navigated(self, event: Any) -> None:
+        if not event["frame"].get("parentId"):
+            self._world = None
+            self._requests.clear()  # those of the document before
+            self._loads &= {event["frame"]["id"]}
+        self.changed()
+
+    def _load(self, frame: str, begins: bool) -> None:
+        (self._loads.add if begins else self._loads.discard)(frame)
+        self.changed()
+
+    def _on_request(self, event: Any) -> None:
+        # A stream has no end to wait for.
+        if event.get("type") not in ("EventSource", "WebSocket", "Ping", "Document"):
+            self._requests.add(event["requestId"])
+            self.changed()
+
+    def _on_response(self, event: Any) -> None:
+        if event.get("type") == "EventSource":
+            self._on_answered(event)
+
+    def _on_answered(self, event: Any) -> None:
+        if event["requestId"] in self._requests:
+            self._requests.discard(event["requestId"])
+            self.changed()
+
+
+def _replaced(error: str) -> bool:
+    """Tell whether a document went away while it was asked."""
+    return any(
+        words in error
+        for words in (
+            "Cannot find context",
+            "context was destroyed",
+            "navigated or closed",
+            "Promise was collected",
+            "uniqueContextId not found",
+            "No frame for given id",
+        )
+    )
