@@ -12,6 +12,7 @@ import random
 import re
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -213,11 +214,18 @@ class Web:
         """Show a message on the next page."""
         self.session["flash"] = message
 
-    def render(self, template: str, *, status: int = 200, **values: Any) -> Reply:
-        """Render a template of the application (see ``look/base.html`` for what it may extend)."""
+    def render(self, template: str, *, _status: int = 200, **values: Any) -> Reply:
+        """Render a template of the application (see ``look/base.html`` for what it may extend).
+
+        In the values ``form`` and ``errors`` (dictionaries) what is missing reads as an empty text; elsewhere a
+        template that asks for what it was not given is a fault.
+        """
+        for name in ("form", "errors"):
+            if name in values:
+                values[name] = defaultdict(str, values[name] or {})
         shown = {"flash": self.session.pop("flash", ""), **self.app.common(self), **values}
         html = _templates(self.app).get_template(template).render(web=self, app=self.app, **shown)
-        return Reply(html, status)
+        return Reply(html, _status)
 
     def redirect(self, path: str, flash: str | None = None) -> Reply:
         """Go to another page of the site (after a POST, say), with a message to show there."""
@@ -227,7 +235,7 @@ class Web:
 
     def refuse(self, status: int, message: str) -> Reply:
         """Answer with an error page."""
-        return self.render("error.html", status=status, message=message)
+        return self.render("error.html", _status=status, status=status, message=message)
 
 
 @dataclass(frozen=True)
@@ -329,12 +337,14 @@ class Site:
     Attributes:
         store: The database.
         fault: An exception that left a page: a bug of ours, for the environment to raise.
+        session_shown: The session before the last GET: with it, asking again shows the same page, message and all.
     """
 
     def __init__(self, app: App, start: Start, knobs: Knobs) -> None:
         self.app, self.knobs = app, knobs
         self.store = Store(start)
         self.fault: Exception | None = None
+        self.session_shown: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -362,6 +372,8 @@ class Site:
                 soft=request.headers.get("x-soft") == "1",
             )
             before = dict(web.session)
+            if web.method != "POST":
+                self.session_shown = before
             db.execute("BEGIN")
             try:
                 db.execute(f"PRAGMA query_only = {int(web.method != 'POST')}")
