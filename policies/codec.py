@@ -71,16 +71,17 @@ class ChatCodec:
         """Ids that end the model's turn."""
         return (self.end_id,)
 
-    def opening(self, tools: Sequence[dict[str, Any]], prompt: str) -> list[int]:
-        """Return the ids of a conversation's start up to the model's first word."""
-        return [
-            *self._open["system"],
-            *self._text(system_prompt(tools)),
-            self.end_id,
-            *self._newline,
-            *self._message(Message("user", prompt)),
-            *self._open["assistant"],
-        ]
+    def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
+        """Return the ids of a conversation's start up to the model's first word.
+
+        Args:
+            tools: Their schemas; what they are called is put behind ``system``.
+            prompt: The first user message.
+            system: What else the system message says.
+        """
+        told = "\n".join(part for part in (system, system_prompt(tools) if tools else "") if part)
+        start = [*self._open["system"], *self._text(told), self.end_id, *self._newline] if told else []
+        return [*start, *self._message(Message("user", prompt)), *self._open["assistant"]]
 
     def observation(self, text: str, *, turn_closed: bool) -> list[int]:
         """Return the ids between one sampled action and the next.
@@ -92,6 +93,10 @@ class ChatCodec:
         """
         close = [] if turn_closed else [self.end_id]
         return [*close, *self._newline, *self._message(Message("tool", text)), *self._open["assistant"]]
+
+    def user(self, text: str) -> list[int]:
+        """Return the ids between a whole action and the next where a user speaks again."""
+        return self.observation(text, turn_closed=True)
 
     def action(self, text: str) -> list[int]:
         """Return the ids of an action that was not sampled, as imitation data, end token included."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, Literal, Protocol
 
 from jinja2.exceptions import TemplateError
@@ -40,12 +41,16 @@ class Codec(Protocol):
         """Ids that end the model's turn; ``end_id`` is the one that the frame expects."""
         ...
 
-    def opening(self, tools: Sequence[dict[str, Any]], prompt: str) -> list[int]:
+    def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
         """Return the ids of a conversation's start up to the model's first word."""
         ...
 
     def observation(self, text: str, *, turn_closed: bool) -> list[int]:
         """Return the ids between one sampled action and the next."""
+        ...
+
+    def user(self, text: str) -> list[int]:
+        """Return the ids between a whole action and the next where a user speaks again."""
         ...
 
     def action(self, text: str) -> list[int]:
@@ -84,7 +89,7 @@ class TemplateCodec:
         reasons = []
         for self._tool_role in ("tool", "user"):
             try:
-                self._find_frame()
+                self._frames = {role: self._find_frame(role) for role in {self._tool_role, "user"}}
                 self._prove()
                 break
             except TemplateRefused as reason:
@@ -100,9 +105,15 @@ class TemplateCodec:
         eos = self._tokenizer.eos_token_id
         return (self.end_id,) if eos is None or eos == self.end_id else (self.end_id, int(eos))
 
-    def opening(self, tools: Sequence[dict[str, Any]], prompt: str) -> list[int]:
-        """Return the ids of a conversation's start up to the model's first word."""
-        before, after = self._around_prompt(tools)
+    def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
+        """Return the ids of a conversation's start up to the model's first word.
+
+        Args:
+            tools: Their schemas, shown as the template shows them, or in a line of ours where it knows none.
+            prompt: The first user message.
+            system: A system message; it opens the user's where the template takes none.
+        """
+        before, after = self._around_prompt(tools, system)
         return [*self._ids(before), *self._content(prompt), *self._ids(after)]
 
     def observation(self, text: str, *, turn_closed: bool) -> list[int]:
@@ -112,8 +123,14 @@ class TemplateCodec:
             text: The tool results.
             turn_closed: Whether the model ended its turn itself; otherwise the end is put here, with mask 0.
         """
+        before, after = self._frames[self._tool_role]
         close = [] if turn_closed else [self.end_id]
-        return [*close, *self._before, *self._content(text), *self._after]
+        return [*close, *before, *self._content(text), *after]
+
+    def user(self, text: str) -> list[int]:
+        """Return the ids between a whole action and the next where a user speaks again."""
+        before, after = self._frames["user"]
+        return [*before, *self._content(text), *after]
 
     def action(self, text: str) -> list[int]:
         """Return the ids of an action that was not sampled, as imitation data, end token included."""
@@ -164,25 +181,28 @@ class TemplateCodec:
         except TemplateRefused:
             return False
 
-    def _start(self, tools: Sequence[dict[str, Any]], prompt: str) -> tuple[list[dict[str, str]], Sequence[Any]]:
+    def _start(
+        self, tools: Sequence[dict[str, Any]], prompt: str, system: str = ""
+    ) -> tuple[list[dict[str, str]], Sequence[Any]]:
         """Return the first messages and the tools that the template itself is to show."""
-        user = {"role": "user", "content": prompt}
-        if self.knows_tools or not tools:
-            return [user], tools
-        if self._system:
-            return [{"role": "system", "content": system_prompt(tools)}, user], []
-        return [{"role": "user", "content": f"{system_prompt(tools)}\n\n{prompt}"}], []
+        ours = system_prompt(tools) if tools and not self.knows_tools else ""
+        told = "\n".join(part for part in (system, ours) if part)
+        shown = tools if self.knows_tools else []
+        if told and not self._system:
+            return [{"role": "user", "content": f"{told}\n\n{prompt}"}], shown
+        start = [{"role": "system", "content": told}] if told else []
+        return [*start, {"role": "user", "content": prompt}], shown
 
-    def _around_prompt(self, tools: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    def _around_prompt(self, tools: Sequence[dict[str, Any]], system: str) -> tuple[str, str]:
         mark = _MARK.format("prompt")
-        messages, shown = self._start(tools, mark)
+        messages, shown = self._start(tools, mark, system)
         before, after = self._parts(self._render(messages, shown), mark)
         return before, after
 
-    def _find_frame(self) -> None:
-        """Learn the pieces between contents, as ids."""
+    def _find_frame(self, role: str) -> tuple[list[int], list[int]]:
+        """Return the pieces before and after the content that follows an action, as ids."""
         marks = [_MARK.format(name) for name in ("p", "a", "t", "b", "u")]
-        roles = ("user", "assistant", self._tool_role, "assistant", self._tool_role)
+        roles = ("user", "assistant", role, "assistant", role)
         talk = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
         _, _, between, reopened, again, after = self._parts(self._render(talk, []), *marks)
         if between != again:
@@ -194,7 +214,7 @@ class TemplateCodec:
         if not ids or ids[0] not in special:
             raise TemplateRefused(f"an action is not ended by a token of its own but by {between[:20]!r}")
         self.end_id = int(ids[0])
-        self._before, self._after = ids[1:], self._ids(after)
+        return ids[1:], self._ids(after)
 
     @staticmethod
     def _parts(text: str, *marks: str) -> list[str]:
@@ -221,19 +241,16 @@ class TemplateCodec:
                 },
             }
         ]
-        for at, probe in enumerate(_PROBES):
+        for role, (at, probe) in product(self._frames, enumerate(_PROBES)):
             messages, shown = self._start(tools, probe)
             ids = self.opening(tools, probe)
             self._same(ids, messages, shown)
             for turn in range(3):
                 call = json.dumps({"name": "look", "arguments": {"what": _PROBES[(at + turn) % len(_PROBES)]}})
                 result = _PROBES[(at + turn + 1) % len(_PROBES)]
-                ids += self.action(call) + self.observation(result, turn_closed=True)
-                messages = [
-                    *messages,
-                    {"role": "assistant", "content": call},
-                    {"role": self._tool_role, "content": result},
-                ]
+                before, after = self._frames[role]
+                ids += [*self.action(call), *before, *self._content(result), *after]
+                messages = [*messages, {"role": "assistant", "content": call}, {"role": role, "content": result}]
                 self._same(ids, messages, shown)
 
     def _same(self, ids: list[int], messages: list[dict[str, str]], tools: Sequence[dict[str, Any]]) -> None:

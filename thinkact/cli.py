@@ -12,6 +12,7 @@ import thinkact
 from thinkact import cli_common as common
 from thinkact.cli_corpus import app as corpus_app
 from thinkact.cli_credit import credit_bench
+from thinkact.cli_endpoint import serve
 from thinkact.cli_sandbox import app as sandbox_app
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.add_typer(board_app, name="leaderboard")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(sandbox_app, name="sandbox")
 app.command("credit-bench")(credit_bench)
+app.command("serve")(serve)
 
 EnvId = Annotated[str, typer.Argument(help="For example thinkact/FactbookQA-v0; see `thinkact envs`.")]
 PolicyOption = Annotated[str, typer.Option("--policy", help=common.POLICY_HELP)]

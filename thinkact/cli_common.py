@@ -33,7 +33,7 @@ err = Console(stderr=True)
 
 POLICY_HELP = (
     "null, random, expert, hf:MODEL (smollm2-135m, a folder such as runs/default/model, or an id), agent:FOLDER (with "
-    "an agent.toml), or command:PROGRAM (see docs/agents.md)."
+    "an agent.toml), command:PROGRAM (see docs/agents.md), or endpoint:URL#MODEL (OpenAI-compatible, URL up to /v1)."
 )
 #: Agents that run until this process ends.
 _open_agents = contextlib.ExitStack()
@@ -149,6 +149,10 @@ def _suggest(env_id: str) -> str:
     return f" Did you mean {known[close[0]]!r}?" if close else ""
 
 
+#: Holds the key of ``endpoint:`` policies, where they need one.
+ENDPOINT_KEY = "THINKACT_ENDPOINT_KEY"
+
+
 def knobs(cls: type[ToolEnv[Any]]) -> dict[str, tuple[str, str]]:
     """Return an environment's own options: name → (default, what it does)."""
     text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].split("\n\n")[0]
@@ -213,6 +217,20 @@ def make_policy(
 
         agent = load_agent(Path(model)) if kind == "agent" else command_agent(model)
         return _open_agents.enter_context(open_agent(agent, concurrency=concurrency))
+    if kind == "endpoint" and model:
+        import os
+
+        from thinkact.policies.endpoint import EndpointPolicy
+
+        url, _, name = model.partition("#")
+        return EndpointPolicy(
+            url,
+            name or "default",
+            api_key_env=ENDPOINT_KEY if os.environ.get(ENDPOINT_KEY) else None,
+            temperature=temperature,
+            max_tokens=max_new_tokens,
+            concurrency=concurrency,
+        )
     if kind != "hf" or not model:
         raise UserError(f"There is no policy {spec!r}. Give {POLICY_HELP}")
     if dtype not in ("bf16", "fp32"):

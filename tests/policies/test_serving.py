@@ -1,0 +1,220 @@
+"""Our engine behind an OpenAI-compatible address, on a real server on loopback."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]: pip install 'thinkact[train]'")
+pytest.importorskip("uvicorn", reason='needs pip install "thinkact[serve]"')
+
+import httpx  # noqa: E402
+import uvicorn  # noqa: E402
+
+from thinkact.envs import Conversation, Message  # noqa: E402
+from thinkact.policies.codec import system_prompt  # noqa: E402
+from thinkact.policies.endpoint import EndpointPolicy, EndpointRefused  # noqa: E402
+from thinkact.policies.hf import HFPolicy  # noqa: E402
+from thinkact.policies.learner import Learner, encode_expert  # noqa: E402
+from thinkact.policies.models import build_tiny  # noqa: E402
+from thinkact.policies.rollout import Runner, make_jobs  # noqa: E402
+from thinkact.policies.scripted import ExpertPolicy  # noqa: E402
+from thinkact.policies.serving import ChatEngine, chat_app  # noqa: E402
+
+ENV_ID = "thinkact/Credit-v0"
+KNOBS = {"world": "umbrella", "horizon": 4}
+KEY = "sk-serving-test"
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with Runner(ENV_ID, concurrency=6, env_kwargs=KNOBS, lockstep=True) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def loaded(runner):
+    """A small model that has learned to write calls: an untrained one never would."""
+    expert = runner.run(make_jobs(runner.sample_tasks(6, 0), seed=0, prefix="expert"), ExpertPolicy())
+    texts = [system_prompt(runner.tool_schemas)]
+    texts += [text for e in expert for turn in e.turns for text in (turn.observation, turn.action)]
+    made = build_tiny(texts, vocab_size=400, hidden=64, layers=2, heads=2, seed=0)
+    policy = HFPolicy(made, max_slots=1)
+    rows = [encode_expert(episode, runner.tool_schemas, policy.codec) for episode in expert]
+    learner = Learner(made.model, dtype=torch.float32, lr=5e-3)
+    for _ in range(40):
+        loss = learner.sft_step(rows)["loss"]
+    assert loss < 0.3
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(loaded):
+    with ChatEngine(loaded, max_slots=4, kept=4, max_len=600, max_tokens=16, dtype=torch.float32) as engine:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(chat_app(engine, token=KEY), log_level="critical", lifespan="off")
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]})
+        thread.start()
+        while not running.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}/v1", engine
+        running.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with httpx.Client(base_url=server[0], headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as found:
+        yield found
+
+
+def ask(client, messages, **more):
+    return client.post("/chat/completions", json={"model": "tiny", "messages": messages, **more})
+
+
+def test_episodes_over_the_wire_are_those_played_in_process(runner, loaded, server, monkeypatch):
+    """Same calls, rewards and scores; and the keys of a conversation's earlier turns are not computed again."""
+    url, engine = server
+    monkeypatch.setenv("SERVING_KEY", KEY)
+    jobs = make_jobs(runner.sample_tasks(6, 1), seed=0, prefix="eval")
+    near = HFPolicy(loaded, temperature=0.0, max_new_tokens=16, max_slots=6, max_len=600, dtype=torch.float32)
+    here = runner.run(jobs, near)
+    before = engine.engine.prefilled_tokens
+    with EndpointPolicy(url, "tiny", api_key_env="SERVING_KEY", temperature=0.0, max_tokens=16) as far:
+        there = runner.run(jobs, far)
+    assert any(turn.calls and not turn.invalid for e in here for turn in e.turns)
+    # On the wire an argument that the model gave without its name has one.
+    calls, others = (
+        [[(c["name"], list(c["arguments"].values())) for t in e.turns for c in t.calls] for e in all_]
+        for all_ in (here, there)
+    )
+    assert calls == others
+    assert [e.rewards for e in there] == [e.rewards for e in here]
+    # Each given token once, and the last sampled one of a turn; whole histories would be several times that.
+    least = sum(len(t.prompt_ids) + 1 for e in here for t in e.turns)
+    assert engine.engine.prefilled_tokens - before <= least
+    assert sum(e.usage.prompt_tokens for e in there) > 2 * least
+
+
+def test_what_was_sampled_comes_back_as_the_same_ids(client, runner):
+    env = runner.tool_schemas
+    messages = [{"role": "user", "content": "Which?"}]
+    first = ask(client, messages, tools=env, temperature=1.5, seed=3, return_token_ids=True, max_tokens=12).json()
+    said = first["choices"][0]["message"]
+    ids = first["prompt_token_ids"] + first["choices"][0]["token_ids"]
+    more = [*messages, said, {"role": "tool", "tool_call_id": "x", "content": "seen"}]
+    second = ask(client, more, tools=env, seed=4, return_token_ids=True).json()
+    assert second["prompt_token_ids"][: len(ids)] == ids
+    again = ask(client, messages, tools=env, temperature=1.5, seed=3, return_token_ids=True, max_tokens=12).json()
+    assert again["choices"] == first["choices"]
+
+
+def test_many_at_once_are_answered_as_each_alone(client):
+    def one(at):
+        return ask(client, [{"role": "user", "content": f"Question {at}?"}], seed=at, temperature=1.0, max_tokens=8)
+
+    alone = [one(at).json()["choices"] for at in range(9)]
+    found = [None] * 9
+
+    def keep(at):
+        found[at] = one(at).json()["choices"]
+
+    threads = [threading.Thread(target=keep, args=(at,)) for at in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == alone
+
+
+def test_a_stream_says_the_same(client, runner):
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which?"}]
+    whole = ask(client, messages, tools=runner.tool_schemas, temperature=0, logprobs=True).json()
+    choice = whole["choices"][0]
+    assert len(choice["logprobs"]["content"]) == whole["usage"]["completion_tokens"]
+    assert all(each["logprob"] <= 0 for each in choice["logprobs"]["content"])
+    streamed = ask(client, messages, tools=runner.tool_schemas, temperature=0, stream=True)
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    events = [line[6:] for line in streamed.text.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    parts = [json.loads(event) for event in events[:-1]]
+    delta = parts[0]["choices"][0]["delta"]
+    calls = [{k: v for k, v in call.items() if k != "index"} for call in delta.get("tool_calls", [])]
+    assert calls == choice["message"].get("tool_calls", [])
+    assert delta.get("content") == choice["message"]["content"]
+    assert parts[1]["choices"][0]["finish_reason"] == choice["finish_reason"]
+    assert parts[-1]["usage"] == whole["usage"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ("{", 400, "JSON"),
+        ({"messages": []}, 400, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, 400, "must be a user's"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}, 400, "nothing to"),
+        ({"messages": [{"role": "user", "content": "x"}], "temperature": -1}, 400, "temperature"),
+        ({"messages": [{"role": "user", "content": "x"}], "n": 2}, 400, "n"),
+        ({"messages": [{"role": "user", "content": "x"}], "tools": [{}]}, 400, "no function"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "text": ""}]}]}, 400, "messages"),
+        ({"messages": [{"role": "user", "content": "word " * 2000}]}, 400, "maximum context length"),
+        ("x" * (17 << 20), 413, "MiB"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_told_why(client, body, status, says):
+    content = body if isinstance(body, str) else json.dumps(body)
+    answer = client.post("/chat/completions", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status and says in answer.json()["error"]["message"]
+
+
+def test_who_has_no_key_is_refused(server, client):
+    for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": f"bearer {KEY}x"}):
+        for path in ("/models", "/chat/completions"):
+            answer = httpx.request(
+                "GET" if path == "/models" else "POST", server[0] + path, headers=headers, content="{}"
+            )
+            assert answer.status_code == 401
+    assert client.get("/models").json()["data"][0]["id"] == "tiny"
+    # A form that a web page posts to this machine.
+    assert client.post("/chat/completions", content="{}", headers={"Content-Type": "text/plain"}).status_code == 415
+
+
+def test_a_context_that_is_full_ends_the_episode_and_not_the_run(server, monkeypatch):
+    monkeypatch.setenv("SERVING_KEY", KEY)
+    with EndpointPolicy(server[0], "tiny", api_key_env="SERVING_KEY", max_tokens=4) as policy:
+        talk = Conversation("a", ENV_ID, "t", 0, [], [Message("user", "word " * 2000)])
+        assert policy.act([talk])[0].stop == "context"
+    with EndpointPolicy(server[0], "tiny") as policy, pytest.raises(EndpointRefused, match="Is the key right"):
+        policy.act([Conversation("b", ENV_ID, "t", 0, [], [Message("user", "x")])])
+
+
+def test_too_many_are_told_to_come_back(loaded):
+    engine = ChatEngine(loaded, max_slots=1, waiting=1, dtype=torch.float32)
+    gate = threading.Event()
+    generate = engine.engine.generate
+    engine.engine.generate = lambda *args: (gate.wait(30), generate(*args))[1]
+
+    async def scenario():
+        transport = httpx.ASGITransport(chat_app(engine))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2}
+            asked = []
+            answers = []
+            for _ in range(4):
+                task = asyncio.ensure_future(client.post("/v1/chat/completions", json=body))
+                asked.append(task)
+                await asyncio.sleep(0.05)
+                if task.done():
+                    answers.append(task.result())
+            gate.set()
+            done = await asyncio.gather(*asked)
+            return [each.status_code for each in done], [each.headers.get("Retry-After") for each in answers]
+
+    with engine:
+        statuses, waits = asyncio.run(scenario())
+    assert 429 in statuses and 200 in statuses and set(waits) == {"1"}
