@@ -1,0 +1,478 @@
+"""Tasks of the wiki that keep house: moving, redirecting, merging, categories, watch list, discussions, new pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from thinkact.envs.web import wiki_words
+from thinkact.envs.web.pilot import Moves, Pilot
+from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.tasks import Draw, WebTask, template
+from thinkact.envs.web.wiki_book import (
+    EDITS,
+    FOLLOW,
+    Article,
+    Book,
+    edit_page,
+    fact_on,
+    open_page,
+    reads,
+    text_of,
+    value_of,
+)
+from thinkact.envs.web.wiki_text import normal, section
+
+
+def _titled(article: Article, title: str) -> Goal:
+    return Goal(
+        f"{article.title} is now called {title}", "SELECT title = ? FROM article WHERE id = ?", (title, article.id)
+    )
+
+
+def _new_title(draw: Draw, article: Article, book: Book) -> str:
+    forms = {"Teams": ["{} and Partners", "{} Europe", "{} Group"], "Services": ["{} Core", "{} Gateway", "{} API"],
+             "Projects": ["{} Two", "{} Plus", "{} Extended"], "Guides": ["{}: a guide", "{} in short"]}  # fmt: skip
+    made = draw.rng.choice(forms[article.kind]).format(article.title)
+    return made if made not in book.articles else f"{made} New"
+
+
+@template("wiki/move-page", app="wiki", level=1)
+def _move_page(draw: Draw) -> WebTask | None:
+    book = Book(draw)
+    article = draw.rng.choice(book.of("Teams", "Services", "Projects", "Guides"))
+    title = _new_title(draw, article, book)
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("link", "Move")
+        yield from pilot.fill("textbox", "New title", title)
+        yield from pilot.click("button", "Move page")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Rename the page {article.title} to “{title}”, leaving a redirect at the old title.",
+        f"Move the page {article.title} to the title “{title}”. The old title must go on leading there.",
+    )
+    leads = Goal("the old title redirects", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?",
+                 (article.title, f"#REDIRECT [[{title}]]"))  # fmt: skip
+    moved = Allowed("article", "id = ?", ("title",), ("update",), params=(article.id,))
+    left = Allowed("article", "title = ?", ops=("insert",), params=(article.title,))
+    return WebTask(prompt, solve, (_titled(article, title), leads), (moved, left, EDITS))
+
+
+@template("wiki/move-and-relink", app="wiki", level=2)
+def _move_and_relink(draw: Draw) -> WebTask | None:
+    """Without a redirect, every link to the old title has to be changed."""
+    book = Book(draw)
+    article = draw.rng.choice(book.of("Services", "Projects", "Offices", "Suppliers"))
+    linking = [each for each in book.linking(article.title) if each is not article]
+    if not 1 <= len(linking) <= 3 or any(each.protected or book.is_redirect(each.title) for each in linking):
+        return None
+    title = f"{article.title} {draw.rng.choice(['North', 'South', 'East', 'West', 'Next', 'Prime'])}"
+    old, new = f"[[{article.title}]]", f"[[{title}]]"
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("link", "Move")
+        yield from pilot.fill("textbox", "New title", title)
+        yield from pilot.check("Leave a redirect", False)
+        yield from pilot.click("button", "Move page")
+        for each in linking:
+            yield from open_page(pilot, each.title)
+            yield from edit_page(pilot, "Edit", lambda text: text.replace(old, new))
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Rename the page {article.title} to “{title}” without leaving a redirect, and make every link to the old "
+        "title on "
+        "other pages a link to the new one.",
+        f"Move {article.title} to “{title}”. There must be no redirect; change the links on all pages that link to "
+        "the old "
+        "title instead.",
+    )
+    goals = [_titled(article, title)]
+    goals += [reads(each, each.body.replace(old, new), f"{each.title} links to the new title") for each in linking]
+    gone = Goal("no page has the old title", "SELECT count(*) = 0 FROM article WHERE title = ?", (article.title,))
+    moved = Allowed("article", "id = ?", ("title",), ("update",), params=(article.id,))
+    return WebTask(prompt, solve, (*goals, gone), (moved, *map(text_of, linking), EDITS), steps=6 + 4 * len(linking))
+
+
+@template("wiki/taken-title", app="wiki", level=1, infeasible=True)
+def _taken_title(draw: Draw) -> WebTask | None:
+    """Nothing can be moved to a title that another page has and keeps."""
+    book = Book(draw)
+    article, other = draw.some(book.of("Teams", "Services", "Projects", "Guides", "Offices"), 2)
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("link", "Move")
+        yield from pilot.fill("textbox", "New title", other.title)
+        yield from pilot.click("button", "Move page")
+        assert pilot.shows("already"), pilot.text
+        yield from pilot.impossible()
+
+    prompt = draw.say(
+        f"Rename the page {article.title} to exactly “{other.title}”. Change no other page.",
+        f"Move the page {article.title} to the title “{other.title}”, and leave all other pages as they are.",
+    )
+    return WebTask(prompt, solve, infeasible=True)
+
+
+def _duplicate(draw: Draw) -> tuple[Article, Article] | None:
+    book = Book(draw)
+    found = [each for each in book.of("Services") if each.title.endswith(" (service)")]
+    twin = draw.rng.choice(found)
+    return twin, book[twin.title.removesuffix(" (service)")]
+
+
+@template("wiki/redirect-duplicate", app="wiki", level=1)
+def _redirect_duplicate(draw: Draw) -> WebTask | None:
+    book = Book(draw)
+    archived = [each for each in book.of("Archive") if each.title.split(" (")[0] in book.articles]
+    twin, main = _duplicate(draw) or (None, None)
+    if archived and draw.rng.random() < 0.6:
+        twin = draw.rng.choice(archived)
+        main = book[twin.title.split(" (")[0]]
+    if twin is None or main is None:
+        return None
+    body = f"#REDIRECT [[{main.title}]]"
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, twin.title)
+        yield from edit_page(pilot, "Edit", lambda _: body)
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Turn the page “{twin.title}” into a redirect to {main.title}. Its text is not needed any more.",
+        f"“{twin.title}” is superfluous: whoever opens it should be sent to {main.title}.",
+    )
+    return WebTask(prompt, solve, (reads(twin, body),), (text_of(twin), EDITS))
+
+
+@template("wiki/merge-duplicate", app="wiki", level=2)
+def _merge_duplicate(draw: Draw) -> WebTask | None:
+    """The one section that only the duplicate has goes to the main page; the duplicate becomes a redirect."""
+    twin, main = _duplicate(draw) or (None, None)
+    if twin is None or main is None or "== Monitoring ==" in main.body:
+        return None
+    redirect = f"#REDIRECT [[{main.title}]]"
+    merged = normal(f"{main.body}\n\n{section(twin.body, 'Monitoring')}")
+    summary = draw.rng.choice(["merged", "duplicate merged", "one page instead of two", "merged on request"])
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, twin.title)
+        yield from pilot.click("link", "Edit section Monitoring")
+        extra = value_of(pilot, "textbox", "Text")
+        for title, change in ((main.title, lambda text: f"{text}\n\n{extra}"), (twin.title, lambda _: redirect)):
+            yield from open_page(pilot, title)
+            yield from pilot.click("link", "Edit")
+            yield from pilot.fill("textbox", "Text", change(value_of(pilot, "textbox", "Text")))
+            yield from pilot.fill("textbox", "Summary", summary)
+            yield from pilot.click("button", "Save page")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"There are two pages about one service: {main.title} and “{twin.title}”. Append the section Monitoring of the "
+        f"latter to the end of {main.title}, unchanged, and make “{twin.title}” a redirect to {main.title}. Give "
+        "both edits "
+        f"the summary “{summary}”.",
+        f"Merge “{twin.title}” into {main.title}: its section Monitoring goes, as it is, to the end of "
+        f"{main.title}; then "
+        f"“{twin.title}” becomes a redirect there. The summary of both edits is “{summary}”.",
+    )
+    told = [Goal(f"the edit of {each.title} says why",
+                 "SELECT summary = ? FROM revision WHERE article_id = ? ORDER BY id DESC LIMIT 1",
+                 (summary, each.id), weight=0.25) for each in (main, twin)]  # fmt: skip
+    goals = (reads(main, merged), reads(twin, redirect), *told)
+    return WebTask(prompt, solve, goals, (text_of(main), text_of(twin), EDITS), steps=13)
+
+
+def _member(article: Article, name: str, *, there: bool) -> Goal:
+    sql = f"SELECT count(*) = {int(there)} FROM category WHERE article_id = ? AND name = ?"
+    return Goal(f"{article.title} is {'' if there else 'not '}in {name}", sql, (article.id, name))
+
+
+def _in_category(article: Article, name: str, op: str) -> Allowed:
+    return Allowed("category", "article_id = ? AND name = ?", ops=(op,), params=(article.id, name))  # type: ignore[arg-type]
+
+
+@template("wiki/add-category", app="wiki", level=1)
+def _add_category(draw: Draw) -> WebTask | None:
+    book = Book(draw)
+    article = draw.rng.choice([each for each in book.of() if not each.protected and each.kind != "Archive"])
+    names = sorted({name for each in book.of() for name in each.categories} - set(article.categories))
+    name = draw.rng.choice(names)
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("link", "Edit categories")
+        yield from pilot.fill("textbox", "Category", name)
+        yield from pilot.click("button", "Add category")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Put the page {article.title} into the category {name}, too.",
+                      f"The page {article.title} belongs into the category {name} as well. Add it there.")  # fmt: skip
+    return WebTask(prompt, solve, (_member(article, name, there=True),), (_in_category(article, name, "insert"),))
+
+
+@template("wiki/remove-category", app="wiki", level=0)
+def _remove_category(draw: Draw) -> WebTask | None:
+    book = Book(draw)
+    article = draw.rng.choice([each for each in book.of() if not each.protected and len(each.categories) > 1])
+    name = draw.rng.choice([name for name in article.categories if name != article.kind])
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("link", "Edit categories")
+        yield from pilot.click("button", f"Remove {name}")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Take the page {article.title} out of the category {name}.",
+                      f"The page {article.title} should not be in the category {name}. Correct that.")  # fmt: skip
+    return WebTask(prompt, solve, (_member(article, name, there=False),), (_in_category(article, name, "delete"),))
+
+
+@template("wiki/rename-category", app="wiki", level=2)
+def _rename_category(draw: Draw) -> WebTask | None:
+    """Every page of a category goes to another name, one by one."""
+    book = Book(draw)
+    pairs = Counter((each.kind, name) for each in book.of() for name in each.categories if name != each.kind)
+    kind, old = draw.rng.choice(sorted(pair for pair, n in pairs.items() if 2 <= n <= 4) or [("", "")])
+    pages = [each for each in book.of() if each.kind == kind and old in each.categories]
+    if not pages:
+        return None
+    new = draw.rng.choice(
+        ["Under review", "Kept by hand", "To be discussed", "Second tier", "Spring clean", "Reported"]
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        for each in pages:
+            yield from open_page(pilot, each.title)
+            yield from pilot.click("link", "Edit categories")
+            yield from pilot.click("button", f"Remove {old}")
+            yield from pilot.fill("textbox", "Category", new, submit=True)
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Every page that is both in {kind} and in {old} is to be in the category “{new}” instead of {old}. Its other "
+        "categories stay.",
+        f"Move all pages that are in the category {kind} and in the category {old} from {old} to a category called "
+        f"“{new}”.",
+    )
+    goals = [goal for each in pages for goal in (_member(each, old, there=False), _member(each, new, there=True))]
+    rules = [rule for each in pages for rule in (_in_category(each, old, "delete"), _in_category(each, new, "insert"))]
+    return WebTask(prompt, solve, tuple(goals), tuple(rules), steps=4 * len(pages) + 2)
+
+
+def _watched(article_id: int, title: str, *, there: bool) -> tuple[Goal, Allowed]:
+    return (
+        Goal(f"{title} is {'' if there else 'not '}watched",
+             f"SELECT count(*) = {int(there)} FROM watch WHERE article_id = ?", (article_id,)),
+        Allowed("watch", "article_id = ?", ops=("insert" if there else "delete",), params=(article_id,)),
+    )  # fmt: skip
+
+
+def _unwatched(draw: Draw, article: Article) -> bool:
+    return draw.row("SELECT 1 FROM watch WHERE article_id = ?", article.id) is None
+
+
+@template("wiki/watch", app="wiki", level=0)
+def _watch(draw: Draw) -> WebTask | None:
+    article = draw.rng.choice([each for each in Book(draw).of() if _unwatched(draw, each)])
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("button", "Watch")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Put the page {article.title} on the watch list.",
+                      f"Watch the page {article.title} from now on.")  # fmt: skip
+    goal, rule = _watched(article.id, article.title, there=True)
+    return WebTask(prompt, solve, (goal,), (rule,))
+
+
+@template("wiki/watch-linked", app="wiki", level=1)
+def _watch_linked(draw: Draw) -> WebTask | None:
+    """The page to watch is two links away."""
+    book = Book(draw)
+    start = draw.rng.choice(book.of("Services", "Projects", "Suppliers", "People"))
+    here, path, phrase = start, list[str](), start.ask
+    for _ in range(2):
+        on = [name for name in FOLLOW if here.links(name) in book.articles]
+        if not on:
+            return None
+        path.append(draw.rng.choice(on))
+        phrase = FOLLOW[path[-1]].format(phrase)
+        here = book[here.links(path[-1]) or ""]
+    if not _unwatched(draw, here) or here is start:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, start.title)
+        for link in path:
+            yield from pilot.click("link", fact_on(pilot, link), near=f"{link} |")
+        yield from pilot.click("button", "Watch")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Put the page about {phrase} on the watch list.", f"Start watching the page of {phrase}.")
+    goal, rule = _watched(here.id, here.title, there=True)
+    return WebTask(prompt, solve, (goal,), (rule,))
+
+
+@template("wiki/unwatch-some", app="wiki", level=1)
+def _unwatch_some(draw: Draw) -> WebTask | None:
+    rows = draw.rows("SELECT a.id, a.title, (SELECT max(at) FROM revision WHERE article_id = a.id) AS at "
+                     "FROM watch w JOIN article a ON a.id = w.article_id ORDER BY a.title")  # fmt: skip
+    since = draw.rng.choice(
+        ["2026-03-01", "2026-02-15", "2026-02-01", "2026-01-15", "2026-01-01", "2025-12-01", "2025-11-01"]
+    )
+    old = [row for row in rows if row["at"] < since]
+    if not 3 <= len(old) <= 7:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Watch list")
+        shown = pilot.read_all(r'link \[e\d+\] "([^"]+)"[, ]*last edited (\d{4}-\d\d-\d\d)')
+        for title in [title for title, at in shown if at < since]:
+            yield from pilot.click("button", f"Stop watching {title}")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Stop watching every page on the watch list that was last edited before {since}.",
+        f"Clear the watch list of all pages without an edit since {since} (that day counts as since).",
+    )
+    pairs = [_watched(row["id"], row["title"], there=False) for row in old]
+    return WebTask(
+        prompt, solve, tuple(goal for goal, _ in pairs), tuple(rule for _, rule in pairs), steps=len(old) + 2
+    )
+
+
+@template("wiki/new-topic", app="wiki", level=1)
+def _new_topic(draw: Draw) -> WebTask | None:
+    article = _any_page(draw)
+    title, text = draw.rng.choice([
+        ("Broken link", "The third link leads nowhere."), ("New photograph", "I can take one on Friday."),
+        ("Numbers", "Please check the figures against the annual report."), ("Review in May", "Who takes part?"),
+        ("Shorter?", "Half of this could go."), ("Translation", "We need this page in Polish."),
+        ("Owner", "Who keeps this page?"), ("Map", "A map would help visitors."),
+    ])  # fmt: skip
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, article.title)
+        yield from pilot.click("link", "Discussion")
+        yield from pilot.fill("textbox", "Topic title", title)
+        yield from pilot.fill("textbox", "Topic text", text)
+        yield from pilot.click("button", "Open topic")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Open a topic “{title}” on the discussion page of {article.title} with the text: {text}",
+        f"Start a discussion about the page {article.title}. Its title is “{title}”, its text: {text}",
+    )
+    goal = Goal("the topic is open", "SELECT count(*) = 1 FROM topic t JOIN post p ON p.topic_id = t.id WHERE "
+                "t.article_id = ? AND t.title = ? AND p.body = ?", (article.id, title, text))  # fmt: skip
+    rules = (
+        Allowed("topic", "article_id = ? AND title = ?", ops=("insert",), params=(article.id, title)),
+        Allowed("post", "body = ? AND topic_id IN (SELECT id FROM topic WHERE article_id = ? AND title = ?)",
+                ops=("insert",), params=(text, article.id, title)),
+    )  # fmt: skip
+    return WebTask(prompt, solve, (goal,), rules)
+
+
+def _any_page(draw: Draw) -> Article:
+    return draw.rng.choice([each for each in Book(draw).of() if each.kind != "Archive"])
+
+
+@template("wiki/reply", app="wiki", level=1)
+def _reply(draw: Draw) -> WebTask | None:
+    found = draw.pick(
+        "SELECT a.title AS page, t.title, t.id FROM topic t JOIN article a ON a.id = t.article_id ORDER BY t.id"
+    )
+    assert found is not None
+    text = draw.rng.choice(["I take care of it.", "Please wait until Monday.", "The figures are right.", "Yes, gladly.",
+                            "No, leave it as it is.", "Ask the owner of the page.", "Done, thank you.",
+                            "Let us talk about it tomorrow."])  # fmt: skip
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, found["page"])
+        yield from pilot.click("link", "Discussion")
+        yield from pilot.fill("textbox", f"Reply to {found['title']}", text)
+        yield from pilot.click("button", f"Send reply to {found['title']}")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"On the discussion page of {found['page']}, answer in the topic “{found['title']}”: {text}",
+        f"Reply to the topic “{found['title']}” about the page {found['page']} with: {text}",
+    )
+    goal = Goal(
+        "the reply is there", "SELECT count(*) = 1 FROM post WHERE topic_id = ? AND body = ?", (found["id"], text)
+    )
+    rule = Allowed("post", "topic_id = ? AND body = ?", ops=("insert",), params=(found["id"], text))
+    return WebTask(prompt, solve, (goal,), (rule,))
+
+
+@template("wiki/new-page", app="wiki", level=1)
+def _new_page(draw: Draw) -> WebTask | None:
+    book = Book(draw)
+    who, team = draw.rng.choice(book.of("People")), draw.rng.choice(book.of("Teams"))
+    title = draw.rng.choice(["Project {}", "{} handbook", "{} review"]).format(draw.rng.choice(wiki_words.PROJECTS))
+    text = draw.rng.choice([
+        f"To be written by [[{who.title}]].", f"See [[{team.title}]].", f"Ask [[{who.title}]] of [[{team.title}]].",
+        f"Planned by [[{team.title}]] for next year.",
+    ])  # fmt: skip
+    if title in book.articles:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_page(pilot, title)
+        yield from pilot.click("link", "Create the page")
+        yield from pilot.fill("textbox", "Text", text)
+        yield from pilot.click("button", "Save page")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Create a page titled “{title}” with exactly this text: {text}",
+                      f"There is no page “{title}” yet. Make one whose whole text is: {text}")  # fmt: skip
+    goal = Goal(
+        "the page is there", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?", (title, normal(text))
+    )
+    rule = Allowed("article", "title = ?", ops=("insert",), params=(title,))
+    return WebTask(prompt, solve, (goal,), (rule, EDITS))
+
+
+@template("wiki/new-roster", app="wiki", level=2)
+def _new_roster(draw: Draw) -> WebTask | None:
+    """Write a page that lists the services of a team with their ports, each read on its own page."""
+    book = Book(draw)
+    owners = Counter(each.links("Owner") for each in book.of("Services"))
+    several = sorted(title for title, n in owners.items() if title and 4 <= n <= 9)
+    if not several:
+        return None
+    team = book[draw.rng.choice(several)]
+    owned = sorted(each.title for each in book.of("Services") if each.links("Owner") == team.title)
+    name = draw.rng.choice(["Port", "Version", "Language", "Launched"])
+    title = f"{team.title} by {name.lower()}"
+    if team.wrecked:
+        return None
+    text = "\n".join(f"* [[{each}]]: {book[each].facts[name]}" for each in owned)
+
+    def solve(pilot: Pilot) -> Moves:
+        lines = []
+        for each in owned:
+            yield from open_page(pilot, each)
+            lines.append(f"* [[{each}]]: {fact_on(pilot, name)}")
+        yield from open_page(pilot, title)
+        yield from pilot.click("link", "Create the page")
+        yield from pilot.fill("textbox", "Text", "\n".join(lines))
+        yield from pilot.fill("textbox", "Summary", "as asked")
+        yield from pilot.click("button", "Save page")
+        yield from pilot.done()
+
+    prompt = (f"Create the page “{title}”. Its text is a list with one item for each service that the team "
+              f"{team.title} owns, "
+              f"in alphabetical order. An item is a link to the service, a colon, and its {name}, like this: "
+              f"* [[Service]]: {name}")  # fmt: skip
+    goal = Goal(
+        "the page is there", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?", (title, normal(text))
+    )
+    rule = Allowed("article", "title = ?", ops=("insert",), params=(title,))
+    return WebTask(prompt, solve, (goal,), (rule, EDITS), steps=len(owned) + 6)
