@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from thinkact.tools.base import ErrorKind
-from thinkact.tools.browser import actions
+from thinkact.tools.browser import actions, states
 from thinkact.tools.browser.host import Host, Lease, Window
 from thinkact.tools.browser.server import COOKIE, Visit
 from thinkact.tools.browser.tab import Hung, Tab
 from thinkact.tools.browser.text import View
-from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, PageMistake
+from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, NotExact, PageMistake
 
 #: Dialogs that one action may open; a page that opens more has its script stopped.
 MAX_DIALOGS = 8
@@ -95,10 +95,6 @@ class Episode:
     async def _begin(self, now: datetime | None, init_script: str | None, seed: int) -> None:
         context = self.lease.context
         self.host.server.admit(self.visit)
-        cookies = [
-            {"name": COOKIE, "value": self.visit.token, "url": f"http://{host}", "httpOnly": True, "sameSite": "Lax"}
-            for host in self.visit.sites
-        ]
         clock = None if now is None else (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
         script = _page_start().replace("NOW", json.dumps(None if clock is None else int(clock * 1000)))
         script = script.replace("SEED", str(seed & 0xFFFFFFFF))
@@ -108,7 +104,7 @@ class Episode:
         self.tabs.append(tab)
         self._watch(tab)
         await asyncio.gather(
-            context.add_cookies(cookies),
+            context.add_cookies(self.passes()),
             context.add_init_script(script=f"{script}\n{init_script or ''}"),
             tab.open(),
         )
@@ -168,6 +164,28 @@ class Episode:
                 raise self._fault(f"no screenshot: {error or 'no answer'}") from error
             return base64.b64decode(shot["data"])
 
+    async def snapshot(self) -> dict[str, Any]:
+        """Return the state of the last observation; see :mod:`thinkact.tools.browser.states`."""
+        async with self.lease.chromium.turns:
+            self._check()
+            return await states.take(self)
+
+    async def restore(self, state: dict[str, Any]) -> None:
+        """Bring back a state; see :mod:`thinkact.tools.browser.states`."""
+        async with self.lease.chromium.turns:
+            self._check()
+            self.notes.clear()
+            try:
+                await states.put(self, state)
+            except NotExact:
+                raise
+            except PageMistake as error:
+                raise NotExact(str(error)) from error
+            except Hung as error:
+                raise NotExact("a page hangs when it is opened again.") from error
+            except Exception as error:
+                raise self._fault(f"restore: {error}") from error
+
     def close(self) -> None:
         """Give the context back. Idempotent."""
         if not self.closed:
@@ -176,6 +194,13 @@ class Episode:
             self.host.release(self.lease)
 
     # For the actions.
+
+    def passes(self) -> list[dict[str, Any]]:
+        """Return the cookies that let this episode's pages in."""
+        return [
+            {"name": COOKIE, "value": self.visit.token, "url": f"http://{host}", "httpOnly": True, "sameSite": "Lax"}
+            for host in self.visit.sites
+        ]
 
     def deadline(self) -> float:
         """Return the time by which what begins now must have settled."""
@@ -192,7 +217,7 @@ class Episode:
         if text.split("/", 1)[0] in self.visit.sites:
             text = f"http://{text}"
         try:
-            parts = urlsplit(urljoin(self.tab.seen.get("url", ""), text))
+            parts = urlsplit(urljoin(str(self.tab.seen.get("url", "")), text))
             plain = parts.netloc == parts.hostname
         except ValueError:
             plain = False
@@ -227,19 +252,23 @@ class Episode:
         self.view.forget()
         await self.tab.page.bring_to_front()
 
-    async def look(self, deadline: float) -> None:
+    async def look(self, deadline: float, refs: list[str] | None = None) -> None:
         """Wait until the page has settled, and read it.
 
         It has when it is loaded, its sites have answered everything, no navigation, request, soft navigation or tab
         is under way, and a frame was drawn, all between one question and its answer. By the deadline what is there
         is read all the same.
+
+        Args:
+            deadline: When to read it even if it has not settled.
+            refs: The references of its elements, in reading order; None numbers on.
         """
+        options = {"next": self.next_ref, "all": self.options.refs == "all", "refs": refs}
         self.settled = False
         while True:
             epoch, tab = self._epoch, self.tab
-            left = deadline - time.monotonic()
             try:
-                answer = await tab.call("look", self._reading(max(0.0, left) * 1000), deadline=deadline)
+                done, page = await tab.read(options, deadline=deadline)
             except Hung:
                 note = "The page's script ran too long and was stopped."
                 if note in self.notes:
@@ -247,15 +276,16 @@ class Episode:
                 self.notes.append(note)
                 deadline = time.monotonic() + 1.0
                 continue
-            self._read(tab, answer["page"])
             quiet = not (tab.busy or self.visit.in_flight or self._opening or self._attaching)
-            if answer["done"] and quiet and epoch == self._epoch and tab is self.tab:
-                self.settled = True
-                break
-            if time.monotonic() >= deadline:
+            self.settled = done and quiet and epoch == self._epoch and tab is self.tab
+            late = time.monotonic() >= deadline
+            if late and not self.settled:
                 self.notes.append("The page did not finish loading.")
                 tab.forget()
                 self._opening = 0
+            if self.settled or late:
+                tab.show(page)
+                self.next_ref = page["next"]
                 break
             if not quiet:
                 self._event.clear()
@@ -265,16 +295,6 @@ class Episode:
                 except TimeoutError:
                     pass
         self._check()
-
-    def _reading(self, limit: float) -> dict[str, Any]:
-        return {"limit": limit, "next": self.next_ref, "all": self.options.refs == "all"}
-
-    def _read(self, tab: Tab, page: dict[str, Any]) -> None:
-        before = tab.seen.get("url", "")
-        if before.startswith("http") and page["url"] != before:
-            tab.before.append(before)
-        self.next_ref = max(self.next_ref, page["next"])
-        tab.seen = page
 
     # What happens by itself.
 

@@ -56,9 +56,9 @@ class BrowserHandle:
         """
         if not sites:
             raise ValueError("there must be at least one site.")
-        for host in sites:
-            if not HOST.fullmatch(host):
-                raise ValueError(f"{host!r}: a site's host is lower case and ends in .test (shop.test).")
+        for name in sites:
+            if not HOST.fullmatch(name):
+                raise ValueError(f"{name!r}: a site's host is lower case and ends in .test (shop.test).")
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.netloc not in sites:
             raise ValueError(f"{url!r} is on none of the sites: {', '.join(sites)}.")
@@ -117,7 +117,7 @@ class BrowserHandle:
             NotExact: The page had not settled, or holds what cannot be put into a value.
             BrowserFault: The browser is gone.
         """
-        raise BrowserFault("not yet")
+        return self._call(self._open.snapshot())
 
     def restore(self, state: Any) -> None:
         """Bring back a state that :meth:`snapshot` returned, after :meth:`start` with the same arguments.
@@ -130,7 +130,7 @@ class BrowserHandle:
             NotExact: It could not be brought back exactly.
             BrowserFault: The browser is gone.
         """
-        raise BrowserFault("not yet")
+        self._call(self._open.restore(state))
 
     def close(self) -> None:
         """Give the context back. Idempotent; :meth:`start` opens another."""

@@ -14,13 +14,24 @@ from thinkact.tools.browser.types import BrowserFault
 
 #: Name of the isolated world: a page's scripts see neither it nor what is in it.
 WORLD = "thinkact"
+#: What the reader is called in there.
+READER = "thinkactReader"
 #: Seconds that a page's script gets to stop once it was told to.
 STOP = 3.0
 
 
 @cache
 def _reader() -> str:
-    return files(__package__).joinpath("reader.js").read_text(encoding="utf-8")
+    """Return the script that reads pages, to be run once in every document's isolated world."""
+    folder = files(__package__)
+    parts = [
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page_dom.js", "page_read.js", "page_act.js")
+    ]
+    offered = "look, locate, set, select, scroll, put, store, focus, selectAll, waitFor"
+    # An element may have that id: only what the world itself holds counts.
+    begin = f'"use strict"; if (Object.hasOwn(globalThis, "{READER}")) return;'
+    end = f'Object.defineProperty(globalThis, "{READER}", {{ value: {{ {offered} }} }});'
+    return "\n".join(["(() => {", begin, *parts, end, "})();"])
 
 
 class Hung(Exception):
@@ -41,15 +52,16 @@ class Tab:
         self.cdp = cdp
         self.changed = changed
         self.crashed = False
-        #: What the page was when it was last read.
+        #: What the page was when it was last shown, and the number of that reading.
         self.seen: dict[str, Any] = {}
+        self.shown = 0
         #: Addresses that were shown before this one, for going back.
         self.before: list[str] = []
         self._world: int | None = None
         self._frame = ""
+        self._readings = 0
         self._loads: set[str] = set()
         self._requests: set[str] = set()
-        self._sent: dict[str, str] = {}
 
     async def open(self) -> None:
         """Begin to count."""
@@ -95,13 +107,13 @@ class Tab:
         return str(answer.get("errorText", ""))
 
     async def call(self, function: str, *arguments: Any, deadline: float) -> Any:
-        """Call a function of ``reader.js`` in the page that is there now.
+        """Call a function of the reader in the page that is there now.
 
         Raises:
             Hung: The page did not answer by the deadline; its script was stopped.
             BrowserFault: It did not answer even then.
         """
-        expression = f"thinkactReader.{function}({', '.join(json.dumps(each) for each in arguments)})"
+        expression = f"{READER}.{function}({', '.join(json.dumps(each) for each in arguments)})"
         try:
             # Somewhat later than the page's own limit: a page that lives answers before.
             async with asyncio.timeout(max(0.01, deadline - time.monotonic()) + 0.5):
@@ -109,6 +121,29 @@ class Tab:
         except TimeoutError:
             await self.stop()
             raise Hung from None
+
+    async def read(self, options: dict[str, Any], *, deadline: float) -> tuple[bool, dict[str, Any]]:
+        """Read the page once it has loaded; see ``page_read.js`` for what a reading holds.
+
+        Args:
+            options: ``next`` (number of the next new element), ``all``, and for a restored page ``refs``.
+            deadline: When to read it even if it has not loaded.
+
+        Returns:
+            Whether it has loaded, and the reading; :meth:`show` makes it the one that counts.
+        """
+        self._readings += 1
+        limit = max(0.0, deadline - time.monotonic()) * 1000
+        reading = {**options, "number": self._readings, "shown": self.shown, "limit": limit}
+        answer = await self.call("look", reading, deadline=deadline)
+        return answer["done"], {**answer["page"], "number": self._readings}
+
+    def show(self, page: dict[str, Any]) -> None:
+        """Make a reading the one that was seen."""
+        before = self.seen.get("url", "")
+        if before.startswith("http") and page["url"] != before:
+            self.before.append(before)
+        self.seen, self.shown = page, page["number"]
 
     async def stop(self) -> None:
         """Stop the script that keeps the page busy.

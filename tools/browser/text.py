@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from thinkact.tools.base import clip
 from thinkact.tools.browser.types import BrowserOptions, PageMistake
@@ -26,6 +27,10 @@ class View:
     def forget(self) -> None:
         """Show the next page whole."""
         self._shown = None
+
+    def shown(self, page: Mapping[str, Any]) -> None:
+        """Take a page for the one that was shown before."""
+        self._shown, self._url = page["lines"], address(page["url"])
 
     def show(self, episode: Episode, page: int, *, whole: bool) -> str:
         """Return the text of the active tab.
@@ -55,7 +60,7 @@ class View:
             head.append(f"Focus: {seen['focus']}")
         head += episode.notes
         before, same = self._shown, url == self._url
-        self._shown, self._url = lines, url
+        self.shown(seen)
         if self.options.observation == "diff" and not whole and same and before is not None:
             changes = difference(before, lines)
             if sum(map(len, changes)) <= WORTH * len("\n".join(lines)):

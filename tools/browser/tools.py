@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -121,7 +121,7 @@ class BrowserTool:
     after it has put back what the sites hold.
     """
 
-    terminal: ClassVar[bool] = False
+    terminal = False
 
     def __init__(self, handle: BrowserHandle, name: str, arguments: type[BaseModel], description: str) -> None:
         self.handle = handle
