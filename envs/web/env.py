@@ -111,7 +111,7 @@ class WebEnv(ToolEnv[Problem]):
         self._knobs = Knobs(noise, distractors, injection, navigation)
         self._pixels = pixels
         self._handle = BrowserHandle(
-            BrowserOptions(page_chars=_PAGE_CHARS, observation=observation, soft=navigation == "soft", headful=headful)
+            BrowserOptions(page_chars=_PAGE_CHARS, observation=observation, headful=headful)
         )
         self._sites: dict[str, Site] = {}
         self._journal: list[tuple[ToolCall, ...]] = []

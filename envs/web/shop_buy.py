@@ -173,7 +173,7 @@ def payment(web: Web, errors: dict[str, str] | None = None, form: dict[str, str]
     """Second step: delivery and a saved card or a new one."""
     _draft(web, "address")
     cards = web.rows("SELECT * FROM card ORDER BY id")
-    deliveries = [(key, f"{words} ({money(cents)})") for key, (words, cents) in DELIVERIES.items()]
+    deliveries = [(key, words) for key, (words, _) in DELIVERIES.items()]
     return web.render("checkout_payment.html", cards=cards, deliveries=deliveries, errors=errors or {}, form=form or {})
 
 

@@ -18,7 +18,8 @@ CREATE TABLE variant (id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL REFERE
     size TEXT NOT NULL, stock INTEGER NOT NULL CHECK (stock >= 0));
 CREATE INDEX variant_product ON variant (product_id);
 CREATE TABLE review (id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL REFERENCES product, author TEXT NOT NULL,
-    stars INTEGER NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL, day TEXT NOT NULL, mine INTEGER NOT NULL DEFAULT 0);
+    stars INTEGER NOT NULL, title TEXT NOT NULL, body TEXT NOT NULL, day TEXT NOT NULL,
+    mine INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX review_product ON review (product_id);
 CREATE TABLE customer (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, phone TEXT NOT NULL,
     newsletter INTEGER NOT NULL, reminders INTEGER NOT NULL, language TEXT NOT NULL);
@@ -44,7 +45,7 @@ CREATE TABLE wish (id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL UNIQUE RE
 
 STATUSES = ("processing", "shipped", "delivered", "cancelled")
 REASONS = ("Damaged", "Wrong item", "Does not fit", "Not as described", "No longer needed")
-DELIVERIES = {"standard": ("Standard, 3 to 5 days", 490), "express": ("Express, next day", 1490)}
+DELIVERIES = {"standard": ("Standard", 490), "express": ("Express", 1490)}
 LANGUAGES = ("English", "Deutsch", "Français", "Español")
 #: Orders from this many cents on are delivered for nothing (standard only).
 FREE_FROM = 7500

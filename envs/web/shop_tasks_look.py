@@ -1,0 +1,372 @@
+"""Tasks of the shop whose result is an answer: nothing may change."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from thinkact.envs.web.shop_data import BRANDS, CATEGORIES, STATUSES
+from thinkact.envs.web.shop_moves import items, narrow, open_order, open_product
+from thinkact.envs.web.tasks import Answer, Draw, Moves, Pilot, WebTask, template
+
+PRICE = r"\$([0-9,]+\.[0-9]{2})"
+
+
+def dollars(cents: int) -> Answer:
+    """Return the answer that is an amount."""
+    return Answer("number", f"{cents / 100:.2f}", unit="$")
+
+
+def plain(amount: str) -> str:
+    """Return an amount as it is answered: without thousands' commas."""
+    return amount.replace(",", "")
+
+
+@template("shop/price-of", app="shop", level=0)
+def price_of(draw: Draw) -> WebTask | None:
+    """What a product costs."""
+    item = draw.pick("SELECT * FROM product ORDER BY id")
+    assert item is not None
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_product(p, item["name"])
+        yield from p.answer(plain(p.read(rf"^[ -]*{PRICE}$")))
+
+    return WebTask(
+        draw.say(
+            f"What does the {item['name']} cost, in dollars?",
+            f"Find the price of the {item['name']} (a number, in dollars).",
+            indirect=[f"I want a {item['name']}. How many dollars do I need for one, without shipping?"],
+        ),
+        solve,
+        answer=dollars(item["price"]),
+    )
+
+
+@template("shop/detail-of", app="shop", level=0)
+def detail_of(draw: Draw) -> WebTask | None:
+    """A detail of a product: weight, warranty or material."""
+    item = draw.pick("SELECT * FROM product ORDER BY id")
+    assert item is not None
+    label, question, answer = draw.rng.choice(
+        (
+            ("Weight", "How many grams does the {} weigh?", Answer("number", str(item["weight"]))),
+            ("Warranty", "For how many years is there a warranty on the {}?", Answer("number", str(item["warranty"]))),
+            ("Material", "What is the {} made of?", Answer("name", item["material"])),
+        )
+    )
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_product(p, item["name"])
+        value = p.read(rf"{label} \| (.+)$")
+        yield from p.answer(value if label == "Material" else value.split()[0])
+
+    return WebTask(question.format(item["name"]), solve, answer=answer)
+
+
+@template("shop/stock-of", app="shop", level=0)
+def stock_of(draw: Draw) -> WebTask | None:
+    """How many of a variant there are."""
+    item = next(iter(items(draw, 1, where="stock > 0")), None)
+    if item is None:
+        return None
+    stock = draw.rows("SELECT stock FROM variant WHERE id = ?", item.variant)[0][0]
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_product(p, item.name)
+        yield from p.answer(p.read(rf"{item.color} \| {item.size} \| ([0-9]+)$"))
+
+    return WebTask(
+        draw.say(
+            f"How many pieces of the {item.words} are in stock?",
+            f"The {item.words}: how many are left?",
+            indirect=[f"Could our club buy the {item.words} for all of us? Tell me how many there are at most."],
+        ),
+        solve,
+        answer=Answer("number", str(stock)),
+    )
+
+
+@template("shop/order-status", app="shop", level=0)
+def order_status(draw: Draw) -> WebTask | None:
+    """The state of an order that is not on the first page."""
+    order = draw.pick("SELECT * FROM orders ORDER BY id")
+    assert order is not None
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_order(p, order["id"])
+        yield from p.answer(p.read(r"Status: ([a-z]+)\."))
+
+    return WebTask(
+        draw.say(
+            f"What is the status of order #{order['id']}: {', '.join(STATUSES)}?",
+            f"Look up order #{order['id']}. Is it {', '.join(STATUSES[:-1])} or {STATUSES[-1]}?",
+        ),
+        solve,
+        answer=Answer("choice", order["status"], options=STATUSES),
+        steps=5,
+    )
+
+
+@template("shop/order-fact", app="shop", level=0)
+def order_fact(draw: Draw) -> WebTask | None:
+    """Something about an order: its total, its city, its card."""
+    order = draw.pick("SELECT * FROM orders WHERE id > 1004 ORDER BY id")
+    assert order is not None
+    question, pattern, answer = draw.rng.choice(
+        (
+            ("What was the total of order #{}, in dollars?", rf"Total \| {PRICE}", dollars(order["total"])),
+            ("Which city did order #{} go to?", r"^[ -]*To .*, [0-9]{5} (.+)$", Answer("name", order["ship_city"])),
+            ("How was order #{} paid? Name the card and its digits.", r"paid with ([A-Za-z]+ [0-9]{4})",
+             Answer("name", order["card"])),
+        )
+    )  # fmt: skip
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_order(p, order["id"])
+        yield from p.answer(plain(p.read(pattern)))
+
+    return WebTask(question.format(order["id"]), solve, answer=answer, steps=5)
+
+
+@template("shop/coupon-terms", app="shop", level=0)
+def coupon_terms(draw: Draw) -> WebTask | None:
+    """Until when a coupon holds, or from which subtotal."""
+    coupon = draw.pick("SELECT * FROM coupon ORDER BY code")
+    assert coupon is not None
+    if draw.rng.random() < 0.5:
+        question, column = f"On which date does the coupon {coupon['code']} end?", 3
+        answer = Answer("date", coupon["expires"])
+    else:
+        question, column = f"From which subtotal on, in dollars, can the coupon {coupon['code']} be used?", 2
+        answer = dollars(coupon["minimum"])
+
+    def solve(p: Pilot) -> Moves:
+        yield from p.click("link", "Offers")
+        cells = p.read(rf"({coupon['code']} \| .*)$").split(" | ")
+        yield from p.answer(plain(cells[column].removeprefix("$")))
+
+    return WebTask(question, solve, answer=answer)
+
+
+@template("shop/cheapest-of", app="shop", level=1)
+def cheapest_of(draw: Draw) -> WebTask | None:
+    """The cheapest or dearest product of a brand or colour in a category."""
+    category = draw.rng.choice(CATEGORIES)
+    down = draw.rng.random() < 0.4
+    if draw.rng.random() < 0.5:
+        brand = draw.rng.choice(BRANDS)
+        where, value, choices = "brand = ?", brand, {"Brand": brand}
+        words = f"by {brand}"
+    else:
+        color = draw.rng.choice(category.colors)
+        where = "EXISTS (SELECT 1 FROM variant WHERE product_id = product.id AND color = ?)"
+        value, choices, words = color, {"Colour": color}, f"that come in {color.lower()}"
+    found = draw.rows(f"SELECT * FROM product WHERE category = ? AND {where} ORDER BY price", category.name, value)
+    if len(found) < 3:
+        return None
+    best = found[-1 if down else 0]["name"]
+    sort = "Price: high to low" if down else "Price: low to high"
+
+    def solve(p: Pilot) -> Moves:
+        yield from narrow(p, Category=category.name, **choices, Sort_by=sort)
+        yield from p.answer(best_name(p))
+
+    adjective = "most expensive" if down else "cheapest"
+    return WebTask(
+        draw.say(
+            f"Which of the {category.name.lower()} {words} is the {adjective}? Answer with its full name.",
+            f"Name the {adjective} of all {category.name.lower()} {words}.",
+            indirect=[
+                f"I am looking at {category.name.lower()} {words} and "
+                + ("money does not matter: which one costs most?" if down else "must count every cent: which one?")
+            ],
+        ),
+        solve,
+        answer=Answer("name", best),
+        steps=7,
+    )
+
+
+def best_name(p: Pilot) -> str:
+    """Return the name of the first product in the list on the page."""
+    return p.read(r'^.*link \[e[0-9]+\] "([^"]+)" \| \$')
+
+
+@template("shop/count-of", app="shop", level=1)
+def count_of(draw: Draw) -> WebTask | None:
+    """How many products of a category lie within a price, and are rated well."""
+    category = draw.rng.choice(CATEGORIES)
+    high = draw.rng.randrange(category.prices[0] + 5, category.prices[1])
+    stars = draw.rng.choice((0, 3, 4))
+    sql = "SELECT count(*) FROM product WHERE category = ? AND price <= ? AND rating >= ?"
+    count = draw.rows(sql, category.name, high * 100, stars)[0][0]
+    if count < 2:
+        return None
+
+    def solve(p: Pilot) -> Moves:
+        choices = {"Rating": f"{stars} and more"} if stars else {}
+        yield from narrow(p, Category=category.name, high=high, **choices)
+        yield from p.answer(p.read(r"^[ -]*([0-9]+) products$"))
+
+    rated = f" and are rated {stars} or better" if stars else ""
+    return WebTask(
+        draw.say(
+            f"How many of the {category.name.lower()} cost {high} dollars or less{rated}?",
+            f"Count the {category.name.lower()} that cost at most {high} dollars{rated}.",
+        ),
+        solve,
+        answer=Answer("number", str(count)),
+        steps=7,
+    )
+
+
+@template("shop/review-count", app="shop", level=0)
+def review_count(draw: Draw) -> WebTask | None:
+    """How many reviews of so many stars a product has."""
+    item = draw.pick("SELECT * FROM product WHERE reviews >= 3 ORDER BY id")
+    assert item is not None
+    stars = draw.rng.randint(1, 5)
+    count = draw.rows("SELECT count(*) FROM review WHERE product_id = ? AND stars = ?", item["id"], stars)[0][0]
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_product(p, item["name"])
+        yield from p.click("link", f"Read {item['reviews']} reviews")
+        yield from p.answer(p.read(rf'"{stars} stars"[: -]*\s*[: -]*([0-9]+)'))
+
+    return WebTask(
+        f"How many {stars}-star reviews does the {item['name']} have?", solve, answer=Answer("number", str(count))
+    )
+
+
+@template("shop/reviewer", app="shop", level=1)
+def reviewer(draw: Draw) -> WebTask | None:
+    """Who wrote the newest review of so many stars; the reviews have to be read."""
+    row = draw.pick(
+        "SELECT product_id, stars, name, product.reviews AS n FROM review JOIN product ON product.id = product_id"
+        " WHERE reviews >= 4 GROUP BY product_id, stars ORDER BY product_id, stars"
+    )
+    assert row is not None
+    author = draw.rows(
+        "SELECT author FROM review WHERE product_id = ? AND stars = ? ORDER BY day DESC, id",
+        row["product_id"],
+        row["stars"],
+    )[0][0]
+
+    def solve(p: Pilot) -> Moves:
+        yield from open_product(p, row["name"])
+        yield from p.click("link", f"Read {row['n']} reviews")
+        yield from p.click("link", f"{row['stars']} stars")
+        yield from p.answer(p.read(rf"{row['stars']} of 5, by ([^,]+),"))
+
+    return WebTask(
+        f"Who wrote the newest {row['stars']}-star review of the {row['name']}?", solve, answer=Answer("name", author)
+    )
+
+
+@template("shop/find-order", app="shop", level=1)
+def find_order(draw: Draw) -> WebTask | None:
+    """Which order held a product, when there is only one such; orders have to be opened one after the other."""
+    row = draw.pick(
+        "SELECT name, max(order_id) AS number FROM order_line WHERE order_id > 1009"
+        " GROUP BY name HAVING count(*) = 1 AND name NOT IN (SELECT name FROM order_line WHERE order_id <= 1009)"
+        " ORDER BY name"
+    )
+    assert row is not None
+
+    def solve(p: Pilot) -> Moves:
+        for number in range(1016, 1000, -1):
+            yield from open_order(p, number)
+            if p.shows(f'"{row["name"]}"'):
+                yield from p.answer(str(number))
+                return
+
+    return WebTask(
+        draw.say(
+            f"Which order did I buy the {row['name']} with? Answer with the order's number.",
+            f"Find the number of the order that contains the {row['name']}.",
+        ),
+        solve,
+        answer=Answer("code", str(row["number"]), aliases=(f"#{row['number']}",)),
+        steps=12,
+    )
+
+
+@template("shop/spent-on", app="shop", level=2)
+def spent_on(draw: Draw) -> WebTask | None:
+    """The sum of the totals of all orders of one status, over several pages."""
+    status = draw.rng.choice(("delivered", "shipped", "processing", "cancelled"))
+    year = draw.rng.choice((2025, 2026))
+    sql = "SELECT sum(total), count(*) FROM orders WHERE status = ? AND substr(placed, 1, 4) = ?"
+    total, count = draw.rows(sql, status, str(year))[0]
+    if count < 2:
+        return None
+
+    def solve(p: Pilot) -> Moves:
+        yield from p.click("link", "Orders")
+        yield from p.select("Status", status.capitalize())
+        yield from p.click("button", "Show")
+        cents = 0
+        while True:
+            for placed, amount in p.read_all(rf"#[0-9]+\" \| ([^|]+) \| {status} \| {PRICE}"):
+                if placed.strip().endswith(str(year)):
+                    cents += round(float(plain(amount)) * 100)
+            if not p.find("link", "Next page"):
+                break
+            yield from p.click("link", "Next page")
+        yield from p.answer(f"{cents / 100:.2f}")
+
+    return WebTask(
+        f"Add up the totals of all my orders placed in {year} whose status is {status}. How many dollars is that?",
+        solve,
+        answer=dollars(total),
+        steps=8,
+    )
+
+
+@template("shop/lightest", app="shop", level=2)
+def lightest(draw: Draw) -> WebTask | None:
+    """Which of several products weighs least: each has to be opened."""
+    chosen = draw.some(draw.rows("SELECT * FROM product ORDER BY id"), 4)
+    if len({row["weight"] for row in chosen}) < len(chosen):
+        return None
+    heavy = draw.rng.random() < 0.5
+    ranked = sorted(chosen, key=lambda row: row["weight"], reverse=heavy)
+
+    def solve(p: Pilot) -> Moves:
+        seen = {}
+        for row in chosen:
+            yield from open_product(p, row["name"])
+            seen[row["name"]] = int(p.read(r"Weight \| ([0-9]+) g"))
+        yield from p.answer((max if heavy else min)(seen, key=lambda name: seen[name]))
+
+    names = "; ".join(row["name"] for row in chosen)
+    return WebTask(
+        f"Which of these is the {'heaviest' if heavy else 'lightest'}: {names}?",
+        solve,
+        answer=Answer("choice", ranked[0]["name"], options=tuple(row["name"] for row in chosen)),
+        steps=12,
+    )
+
+
+@template("shop/oldest-under-way", app="shop", level=1)
+def days_since(draw: Draw) -> WebTask | None:
+    """How many days ago the last order of a status was placed."""
+    status = draw.rng.choice(STATUSES)
+    row = draw.row("SELECT placed FROM orders WHERE status = ? ORDER BY placed DESC", status)
+    if row is None:
+        return None
+    today = draw.now.date()
+    days = (today - date.fromisoformat(row["placed"][:10])).days
+
+    def solve(p: Pilot) -> Moves:
+        yield from p.click("link", "Orders")
+        yield from p.select("Status", status.capitalize())
+        yield from p.click("button", "Show")
+        shown = datetime.strptime(p.read(rf"#[0-9]+\" \| ([^|]+) \| {status}").strip(), "%d %b %Y").date()
+        yield from p.answer(str((today - shown).days))
+
+    return WebTask(
+        f"Today is {today:%d %B %Y}. How many days ago did I place the newest order whose status is {status}?",
+        solve,
+        answer=Answer("number", str(days)),
+    )
