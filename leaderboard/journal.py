@@ -81,6 +81,11 @@ class Journal:
         """Return the lines so far, without their line ends."""
         return os.pread(self._fd, self._size, 0).split(b"\n")[:-1]
 
+    def clear(self) -> None:
+        """Drop every line."""
+        os.ftruncate(self._fd, 0)
+        self._size = 0
+
     def _cut_torn_end(self) -> int:
         with os.fdopen(os.dup(self._fd), "rb") as file:
             whole = file.read().rfind(b"\n") + 1

@@ -140,12 +140,18 @@ class RunFolder:
         if self._faults is None:
             self._faults = Journal(self.path / "faults.jsonl")
         self._faults.append(
-            Fault(at=now(), episode=episode, attempt=attempt, error=error[:500]).model_dump_json().encode()
+            Fault(at=now(), episode=episode, attempt=attempt, error=error[:500].encode("utf-8", "replace").decode())
+            .model_dump_json()
+            .encode()
         )
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the attempts that failed."""
         return [json.loads(line) for line in read_lines(self.path / "faults.jsonl")]
+
+    def status(self) -> Status | None:
+        """Return how far it was when that was last written."""
+        return read_status(self.path)
 
     def write_status(self, status: Status, *, at_once: bool = False) -> None:
         """Replace ``status.json``, at most every half second unless ``at_once``."""
@@ -153,6 +159,12 @@ class RunFolder:
             return
         write_whole(self.path / "status.json", status.model_dump_json().encode())
         self._written = time.monotonic()
+
+    def clear(self) -> None:
+        """Forget what was begun; the folder stays, locked."""
+        for name in ("plan.json", "status.json", "faults.jsonl", "agent.log"):
+            (self.path / name).unlink(missing_ok=True)
+        self.journal.clear()
 
     def remove(self) -> None:
         """Take the folder away: what it held is on the board."""

@@ -250,6 +250,27 @@ class Board:
         for receipt in manifest.episodes:
             yield found[receipt.digest] if receipt.digest in found else lost(manifest, receipt)
 
+    def meta(self, submission: str) -> dict[str, Any]:
+        """Return what was noted with a submission: how it was played, by what, on what.
+
+        Raises:
+            KeyError: When there is no such submission.
+        """
+        manifest = read_manifest(self._paths(submission)[1])
+        if manifest is None:
+            raise KeyError(f"no submission {submission!r} on this board")
+        return manifest.meta
+
+    def submission_of(self, run: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the submission that a run of the board became, with its notes; None when there is none."""
+        self._repair()
+        with self._index() as db:
+            for key, meta in db.execute("SELECT id, meta FROM submission"):
+                found: dict[str, Any] = json.loads(meta)
+                if found.get("run") == run:
+                    return key, found
+        return None
+
     def outcomes(self, submission: str, group: tuple[str, str, str, str]) -> list[Outcome]:
         """Return what statistics need of a submission's episodes in one :attr:`Row.group`, from the index."""
         self._repair()

@@ -100,7 +100,7 @@ def write_episodes(path: Path, episodes: Iterable[Episode]) -> int:
     count = 0
     with path.open("a", encoding="utf-8") as file:
         for episode in episodes:
-            file.write(_line(episode) + "\n")
+            file.write(episode_line(episode) + "\n")
             count += 1
         file.flush()
         os.fsync(file.fileno())
@@ -124,7 +124,8 @@ def read_episodes(path: Path) -> Iterator[Episode]:
                 raise ValueError(f"{path}, line {number}: not an episode: {error}") from error
 
 
-def _line(episode: Episode) -> str:
+def episode_line(episode: Episode) -> str:
+    """Write an episode as one line of JSON; see :func:`write_episodes` for what UTF-8 cannot hold."""
     try:
         return episode.model_dump_json()
     except PydanticSerializationError:

@@ -44,8 +44,13 @@ _USER_ERRORS = frozenset(
         "gymnasium.error.Error",
         "thinkact.cli_common.UserError",
         "thinkact.leaderboard.agents.SpecError",
+        "thinkact.leaderboard.journal.JournalBusy",
         "thinkact.leaderboard.records.RejectedSubmission",
+        "thinkact.leaderboard.runner.NotTheSame",
+        "thinkact.leaderboard.runner.TooManyFaults",
+        "thinkact.leaderboard.secret.SecretError",
         "thinkact.leaderboard.store.BoardLocked",
+        "thinkact.leaderboard.suites.SuiteError",
         "thinkact.policies.config.ConfigError",
         "thinkact.policies.endpoint.EndpointFault",
         "thinkact.policies.endpoint.EndpointRefused",
@@ -85,6 +90,7 @@ def explain(error: BaseException) -> str | None:
 _EXTRAS = {name: "train" for name in ("torch", "transformers", "safetensors", "gguf", "peft", "matplotlib")}
 _EXTRAS |= {name: "corpus" for name in ("selectolax", "pypdf", "markdown_it")}
 _EXTRAS |= {"tensorboard": "train", "tokenizers": "train", "huggingface_hub": "train", "docker": "docker"}
+_EXTRAS |= {"starlette": "serve", "uvicorn": "serve"}
 
 
 def fail(error: BaseException) -> NoReturn:
