@@ -7,6 +7,8 @@ The baselines of ``reinforce``, ``rloo``, ``turn_rtg`` and ``grouped_gae`` with 
 episodes only (leave-one-out). They never depend on the action they judge, so with γ = 1 the policy gradient is
 unbiased, also when the policy decides when to stop. The others are not; their docstrings say how.
 
+Estimators that compare states more closely, or need forks, are in :mod:`thinkact.policies.advantages_states`.
+
 Symbols: episode i of a group of G, turn t of T_i, reward r_t, return R_i = Σ r_t, return-to-go
 Ĝ_t = Σ_{u≥t} γ^{u−t} r_u.
 """
@@ -16,74 +18,14 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from thinkact.policies.episode import Episode
+from thinkact.policies.advantages_batch import Advantages, Array, CreditBatch, episode_term, returns_to_go
+from thinkact.policies.advantages_states import state_rtg, state_td, tree, vine, vine_td
 
-Array = NDArray[np.float64]
-Advantages = list[Array]
-
-
-@dataclass(frozen=True)
-class CreditBatch:
-    """What an estimator sees.
-
-    Attributes:
-        rewards: One array per episode, shape (T_i,).
-        groups: The task of each episode; episodes of one task form a group.
-        states: Per episode and turn, a key of the state *before* the action. Equal keys, equal states.
-    """
-
-    rewards: list[Array]
-    groups: list[str]
-    states: list[list[Hashable]]
-
-    def __post_init__(self) -> None:
-        if not len(self.rewards) == len(self.groups) == len(self.states):
-            raise ValueError("rewards, groups and states must have one entry per episode.")
-        for rewards, states in zip(self.rewards, self.states, strict=True):
-            if len(rewards) != len(states):
-                raise ValueError("every turn needs one reward and one state key.")
-            if not np.isfinite(rewards).all():
-                raise ValueError("a reward is NaN or infinite.")
-
-    def members(self) -> dict[str, list[int]]:
-        """Return the indices of each group's episodes."""
-        found: dict[str, list[int]] = defaultdict(list)
-        for index, group in enumerate(self.groups):
-            found[group].append(index)
-        return dict(found)
-
-    @classmethod
-    def of(cls, episodes: Sequence[Episode]) -> CreditBatch:
-        """Build a batch from episodes.
-
-        Raises:
-            ValueError: When an episode ended in a fault: it has no reward and must not be here.
-        """
-        for episode in episodes:
-            if episode.error is not None:
-                raise ValueError(f"episode {episode.id} ended in a fault; leave it out of the batch.")
-        return cls(
-            rewards=[np.asarray(episode.rewards, dtype=np.float64) for episode in episodes],
-            groups=[f"{episode.env_id}|{episode.task_id}" for episode in episodes],
-            # The key recorded with a turn is of the state after it; the first state is the task itself.
-            states=[["start", *(turn.state_key for turn in episode.turns[:-1])] for episode in episodes],
-        )
-
-
-def returns_to_go(rewards: Array, gamma: float = 1.0) -> Array:
-    """Return Ĝ_t for one episode, shape (T,)."""
-    out = np.zeros_like(rewards)
-    running = 0.0
-    for t in range(len(rewards) - 1, -1, -1):
-        running = rewards[t] + gamma * running
-        out[t] = running
-    return out
+__all__ = ["DEFAULT_FORKS", "ESTIMATORS", "FORKING", "Advantages", "CreditBatch", "check_estimator", "returns_to_go"]
 
 
 def reinforce(batch: CreditBatch, *, gamma: float = 1.0) -> Advantages:
@@ -98,20 +40,12 @@ def reinforce(batch: CreditBatch, *, gamma: float = 1.0) -> Advantages:
     return [g - b for g, b in zip(to_go, baselines, strict=True)]
 
 
-def _episode_term(batch: CreditBatch, scale: Callable[[Array], Array]) -> Advantages:
-    totals = np.array([rewards.sum() for rewards in batch.rewards])
-    values = np.zeros_like(totals)
-    for members in batch.members().values():
-        values[members] = scale(totals[members])
-    return [np.full(len(rewards), value) for rewards, value in zip(batch.rewards, values, strict=True)]
-
-
 def rloo(batch: CreditBatch) -> Advantages:
     """Leave-one-out REINFORCE (Kool et al. 2019; arXiv 2402.14740): A = G/(G−1)·(R_i − R̄), for every turn.
 
     A group of one has advantage 0.
     """
-    return _episode_term(batch, lambda r: (r - r.mean()) * len(r) / max(1, len(r) - 1))
+    return episode_term(batch, lambda r: (r - r.mean()) * len(r) / max(1, len(r) - 1))
 
 
 def grpo(batch: CreditBatch) -> Advantages:
@@ -120,7 +54,7 @@ def grpo(batch: CreditBatch) -> Advantages:
     R̄ and std are over *episodes*; a mean over turns would over-weight long episodes. Biased: R̄ and std hold
     the judged episode, and the division weighs tasks that are nearly always or never solved the most.
     """
-    return _episode_term(batch, lambda r: (r - r.mean()) / (r.std() + 1e-6))
+    return episode_term(batch, lambda r: (r - r.mean()) / (r.std() + 1e-6))
 
 
 def dr_grpo(batch: CreditBatch) -> Advantages:
@@ -128,7 +62,7 @@ def dr_grpo(batch: CreditBatch) -> Advantages:
 
     R̄ holds the judged episode: the expectation is (G−1)/G of the policy gradient.
     """
-    return _episode_term(batch, lambda r: r - r.mean())
+    return episode_term(batch, lambda r: r - r.mean())
 
 
 def turn_rtg(batch: CreditBatch, *, gamma: float = 1.0, kappa: float = 2.0, normalise: bool = False) -> Advantages:
@@ -179,7 +113,7 @@ def gigpo(batch: CreditBatch, *, omega: float = 1.0, gamma: float = 0.95, normal
         centred: Array = (values - values.mean()) / ((values.std() + 1e-6) if normalise else 1.0)
         return centred
 
-    out = _episode_term(batch, centre)
+    out = episode_term(batch, centre)
     to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
     for members in batch.members().values():
         visits: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
@@ -217,7 +151,7 @@ def hgpo(
     over those k at which the step is not alone: what shares more of the past is more alike and counts more. Biased as
     :func:`gigpo` is.
     """
-    out = _episode_term(batch, lambda r: r - r.mean())
+    out = episode_term(batch, lambda r: r - r.mean())
     to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
     for members in batch.members().values():
         total = {i: np.zeros(len(to_go[i])) for i in members}
@@ -236,33 +170,6 @@ def hgpo(
                     weight[i][t] += (k + 1) ** alpha
         for i in members:
             out[i] += omega * total[i] / np.maximum(weight[i], 1e-12)
-    return out
-
-
-def state_rtg(batch: CreditBatch, *, gamma: float = 1.0, kappa: float = 1.0, nu: float = 0.25) -> Advantages:
-    """Return-to-go against the group's visits to the same state, and little weight on what has no company.
-
-    With n visits of the group to the state s_t::
-
-        A_t = (n·(Ĝ_t − mean_{u: s_u = s_t} Ĝ_u) + κ·ν·(R_i − R̄)) / (n + κ)    and  ν·(R_i − R̄) where nobody else came
-
-    GiGPO's step term without its episode term, which is the noise of everything that happened before and after: on
-    turns that changed nothing all visitors fare alike and the credit is 0. Ours; ``thinkact credit-bench`` is why.
-    Biased as :func:`gigpo` is, and where states never recur it is RLOO at ν of the size.
-    """
-    out = _episode_term(batch, lambda r: nu * (r - r.mean()))
-    to_go = [returns_to_go(rewards, gamma) for rewards in batch.rewards]
-    for members in batch.members().values():
-        visits: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
-        for i in members:
-            for t, state in enumerate(batch.states[i]):
-                visits[state].append((i, t))
-        for places in visits.values():
-            if len({i for i, _ in places}) < 2:
-                continue
-            n, mean = len(places), float(np.mean([to_go[i][t] for i, t in places]))
-            for i, t in places:
-                out[i][t] = (n * (to_go[i][t] - mean) + kappa * out[i][t]) / (n + kappa)
     return out
 
 
@@ -357,9 +264,17 @@ ESTIMATORS: dict[str, Estimator] = {
     "gigpo": gigpo,
     "hgpo": hgpo,
     "state_rtg": state_rtg,
+    "state_td": state_td,
     "mt_grpo": mt_grpo,
     "grouped_gae": grouped_gae,
+    "vine": vine,
+    "vine_td": vine_td,
+    "tree": tree,
 }
+#: Those that need continuations forked from turns of the episodes.
+FORKING = frozenset({"vine", "vine_td", "tree"})
+#: Continuations per forked turn, where none are asked for; VinePPO's paper has 9 and shows 1 to gain as well.
+DEFAULT_FORKS = {"vine": 4, "vine_td": 1, "tree": 2}
 
 
 def check_estimator(name: str, options: dict[str, Any]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from thinkact.policies.advantages import check_estimator
+from thinkact.policies.advantages import FORKING, check_estimator
+from thinkact.policies.losses_spec import KL, Aggregation, Guard, LossOptions
 
 
 class ConfigError(ValueError):
@@ -82,14 +84,42 @@ class RLConfig(_Strict):
     group_size: int = Field(4, ge=2, description="Attempts per task.")
     estimator: str = Field("turn_rtg", description="See thinkact.policies.advantages.ESTIMATORS.")
     estimator_options: dict[str, Any] = Field(default_factory=dict)
+    forks: int | None = Field(
+        None, ge=1, description="Continuations per turn; default 1 (vine_td), 2 (tree), 4 (vine)."
+    )
+    fork_turns: int | None = Field(None, ge=1, description="Turns to fork per attempt at most; default all.")
+    fork_at: Literal["even", "entropy"] | None = Field(
+        None, description="Which turns, where not all: evenly spaced (default), or the least certain ones (AT2PO)."
+    )
     lr: float = Field(1e-4, gt=0.0, description="Peak; it falls linearly to a tenth over the stage.")
     warmup_updates: int = Field(
         8, ge=0, description="Optimiser steps of rising rate: before Adam knows the noise, its steps are all noise."
     )
     updates: int = Field(4, ge=1, description="Optimiser steps per batch of rollouts (minibatches).")
-    clip_low: float = Field(0.2, gt=0.0, lt=1.0, description="PPO: ratio below 1 - clip_low is clipped.")
-    clip_high: float = Field(0.28, gt=0.0, description="PPO: ratio above 1 + clip_high is clipped.")
-    entropy_coef: float = Field(0.0, ge=0.0)
+    loss: str = Field("clip_higher", description="See thinkact.policies.losses_spec.LOSSES.")
+    clip_low: float | None = Field(
+        None, gt=0.0, lt=1.0, description="Ratio below 1 - clip_low is clipped; default the loss's own."
+    )
+    clip_high: float | None = Field(
+        None, gt=0.0, description="Ratio above 1 + clip_high is clipped; default the loss's own."
+    )
+    aggregation: Aggregation | None = Field(None, description="How tokens are averaged; default the loss's own.")
+    aggregation_constant: int | None = Field(None, ge=1, description="Tokens that 'constant' divides an episode by.")
+    entropy_coef: float = Field(0.0, ge=0.0, description="Weight of an entropy bonus.")
+    entropy_guard: Guard = Field("none", description="Clip-Cov or KL-Cov against entropy collapse.")
+    cov_share: float | None = Field(None, gt=0.0, le=1.0, description="Share of tokens the guard acts on; paper 2e-4.")
+    cov_coef: float | None = Field(None, gt=0.0, description="Fine of kl_cov; paper 1.")
+    kl_coef: float = Field(0.0, ge=0.0, description="Weight of the KL term to the policy RL began with.")
+    kl_estimator: KL | None = Field(None, description="k1: taken from rewards; k2, k3: in the loss.")
+    reference_reset: int | None = Field(
+        None, ge=1, description="Every so many steps the policy becomes the reference and AdamW starts anew."
+    )
+    off_policy_mask: float | None = Field(
+        None, gt=0.0, description="Leave out A < 0 in attempts whose mean log(old/new) exceeds this."
+    )
+    tis_cap: float | None = Field(None, ge=1.0, description="Truncated importance sampling: cap of trainer/sampler.")
+    overlong_coef: float = Field(0.0, ge=0.0, description="Most that an attempt near sample.max_len loses; 0: nothing.")
+    overlong_cache: int | None = Field(None, ge=1, description="Width in tokens of the ramp to overlong_coef.")
     max_rows: int | None = Field(
         None, ge=1, description="Learn from at most this many attempts per batch: in each group the extremes."
     )
@@ -100,6 +130,30 @@ class RLConfig(_Strict):
     def _estimator_exists(self) -> RLConfig:
         check_estimator(self.estimator, self.estimator_options)
         return self
+
+    @model_validator(mode="after")
+    def _every_knob_is_used(self) -> RLConfig:
+        self.loss_options()
+        if self.estimator not in FORKING:
+            for knob in ("forks", "fork_turns"):
+                if getattr(self, knob) is not None:
+                    raise ValueError(f"{knob} is used with estimators that fork ({', '.join(sorted(FORKING))}) only.")
+        if self.fork_at is not None and self.fork_turns is None:
+            raise ValueError("fork_at is used with fork_turns only: without it all turns are forked.")
+        if (self.overlong_coef > 0) != (self.overlong_cache is not None):
+            raise ValueError("overlong_coef and overlong_cache go together.")
+        if self.reference_reset is not None and self.kl_coef == 0:
+            raise ValueError("reference_reset is used with kl_coef > 0 only.")
+        return self
+
+    def loss_options(self) -> LossOptions:
+        """Return the loss with its knobs.
+
+        Raises:
+            ValueError: Knobs that do not go together.
+        """
+        names = {field.name for field in dataclasses.fields(LossOptions)} - {"name"}
+        return LossOptions(self.loss, **{name: getattr(self, name) for name in names})
 
 
 class TrainConfig(_Strict):
@@ -119,6 +173,12 @@ class TrainConfig(_Strict):
         60.0, ge=0.0, description="Least time between checkpoints of a stage; 0 saves after every step."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+
+    @model_validator(mode="after")
+    def _the_ramp_fits(self) -> TrainConfig:
+        if self.rl.overlong_cache is not None and self.rl.overlong_cache >= self.sample.max_len:
+            raise ValueError("rl.overlong_cache must be below sample.max_len.")
+        return self
 
 
 #: Overrides of the defaults. What each reaches, and in which time, is in the README.
@@ -190,9 +250,13 @@ def make_config(
 
 def _merge(into: dict[str, Any], new: dict[str, Any], whole: tuple[str, ...] = ("kwargs",)) -> None:
     # kwargs of an environment are replaced whole: another environment's knobs must not leak in. Nor shall one
-    # estimator's options stay when another is chosen.
+    # estimator's options, or one loss's bounds, stay when another is chosen.
     if new.get("estimator", into.get("estimator")) != into.get("estimator"):
-        into.pop("estimator_options", None)
+        for knob in ("estimator_options", "forks", "fork_turns", "fork_at"):
+            into.pop(knob, None)
+    if new.get("loss", into.get("loss")) != into.get("loss"):
+        for knob in ("clip_low", "clip_high", "aggregation", "aggregation_constant"):
+            into.pop(knob, None)
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict) and key not in whole:
             _merge(into[key], value, whole)

@@ -19,7 +19,7 @@ from thinkact.policies.fidelity import METHODS, Fidelity, Setting, measure
 #: More than matplotlib's ten, so that no two lines look alike.
 _COLOURS = (
     "#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#e377c2",
-    "#7f7f7f", "#bcbd22", "#17becf", "#aec7e8", "#ffbb78", "#d62728",
+    "#7f7f7f", "#bcbd22", "#17becf", "#aec7e8", "#ffbb78", "#d62728", "#98df8a", "#9edae5", "#c5b0d5", "#393b79",
 )  # fmt: skip
 HORIZONS, GROUPS, SHARES = (4, 8, 16, 32), (2, 4, 8, 16), (0.1, 0.5, 0.9)
 

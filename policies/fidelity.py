@@ -8,7 +8,7 @@ here needs a model: policies are tables (:mod:`thinkact.envs.diagnostic.mdp`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from thinkact.envs.diagnostic.mdp import Exact, Floats, Ints, Mdp, Sample, along_the_way, softmax
 from thinkact.envs.diagnostic.worlds import make_world
-from thinkact.policies.advantages import ESTIMATORS, CreditBatch
+from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING, CreditBatch
 
 #: Below this share of the largest true advantage a turn counts as inert.
 INERT = 0.05
-#: Continuations per state of ``vine``.
-FORKS = 4
 
 
 @dataclass(frozen=True)
@@ -132,22 +130,30 @@ Method = Callable[[Drawn, np.random.Generator], Floats]
 
 def _registered(name: str) -> Method:
     def judge(drawn: Drawn, rng: np.random.Generator) -> Floats:
+        credit = with_forks(drawn, DEFAULT_FORKS[name], rng) if name in FORKING else drawn.credit
         out = np.zeros_like(drawn.truth)
-        for row, values in zip(out, ESTIMATORS[name](drawn.credit), strict=True):
+        # Continuations, where there are any, stand behind the episodes.
+        for row, values in zip(out, ESTIMATORS[name](credit), strict=False):
             row[: len(values)] = values
         return out
 
     return judge
 
 
-def _vine(drawn: Drawn, rng: np.random.Generator) -> Floats:
-    """A_t = r_t + V̂(s_{t+1}) − V̂(s_t), V̂ from independent continuations of every state (arXiv 2410.01679)."""
-    visited = drawn.sample.states[drawn.live]
-    again = drawn.mdp.sample(drawn.pi, len(visited) * FORKS, rng, np.repeat(visited, FORKS))
-    estimate = np.zeros((len(drawn.truth), drawn.truth.shape[1] + 1))
-    estimate[:, :-1][drawn.live] = again.rewards.sum(axis=1).reshape(-1, FORKS).mean(axis=1)
-    out: Floats = np.where(drawn.live, drawn.sample.rewards + estimate[:, 1:] - estimate[:, :-1], 0.0)
-    return out
+def with_forks(drawn: Drawn, count: int, rng: np.random.Generator) -> CreditBatch:
+    """Return the batch with ``count`` independent continuations forked from every turn."""
+    episodes, turns = np.nonzero(drawn.live)
+    visited = np.repeat(drawn.sample.states[drawn.live], count)
+    again = drawn.mdp.sample(drawn.pi, len(visited), rng, visited)
+    keys = drawn.mdp.keys[again.states]
+    parents = [(int(i), int(t)) for i, t in zip(np.repeat(episodes, count), np.repeat(turns, count), strict=True)]
+    credit = drawn.credit
+    return CreditBatch(
+        rewards=[*credit.rewards, *(r[:n] for r, n in zip(again.rewards, again.length, strict=True))],
+        groups=[*credit.groups, *(credit.groups[i] for i, _ in parents)],
+        states=[*credit.states, *(k[:n].tolist() for k, n in zip(keys, again.length, strict=True))],
+        parents=[*([None] * len(credit.rewards)), *parents],
+    )
 
 
 def _shuffled(drawn: Drawn, rng: np.random.Generator) -> Floats:
@@ -169,7 +175,6 @@ def _position(drawn: Drawn, rng: np.random.Generator) -> Floats:
 #: Everything that is judged: the registry, forks, and controls in brackets that show what the figures mean.
 METHODS: dict[str, Method] = {
     **{name: _registered(name) for name in ESTIMATORS},
-    "vine": _vine,
     "(truth)": lambda drawn, rng: drawn.truth,
     "(shuffled)": _shuffled,
     "(position)": _position,
@@ -195,22 +200,27 @@ def _place(world: str, horizon: int, share: float) -> tuple[Mdp, Floats]:
     return mdp, softmax(along_the_way(mdp, share))
 
 
-def measure(setting: Setting, *, batches: int = 32, tasks: int = 4, seed: int = 0) -> dict[str, Fidelity]:
-    """Measure every method in one setting.
+def measure(
+    setting: Setting, *, batches: int = 32, tasks: int = 4, seed: int = 0, methods: Collection[str] = ()
+) -> dict[str, Fidelity]:
+    """Measure methods in one setting.
 
     Args:
         setting: The setting.
         batches: Batches, each of ``tasks`` groups.
         tasks: Groups per batch: the gradient of so many is compared with the truth.
         seed: Picks every draw.
+        methods: Names out of :data:`METHODS`; by default all.
     """
     mdp, pi = _place(setting.world, setting.horizon, setting.share)
     drawn = draw(mdp, pi, groups=batches * tasks, group=setting.group, rng=np.random.default_rng([seed, 1]))
     size = tasks * setting.group
     cells = drawn.sample.states[drawn.live] * mdp.n_actions + drawn.sample.actions[drawn.live]
-    forked = float((FORKS * _remaining(drawn)[drawn.live]).sum() / drawn.live.sum())
+    ahead = float(_remaining(drawn)[drawn.live].sum() / drawn.live.sum())
     found = {}
     for number, (name, method) in enumerate(METHODS.items()):
+        if methods and name not in methods:
+            continue
         estimate = method(drawn, np.random.default_rng([seed, 2, number]))
         gradients = np.array(
             [gradient_of(drawn, estimate, slice(i * size, (i + 1) * size)).ravel() for i in range(batches)]
@@ -221,7 +231,7 @@ def measure(setting: Setting, *, batches: int = 32, tasks: int = 4, seed: int = 
             cells,
             gradients,
             np.random.default_rng([seed, 3]),
-            1.0 + (forked if name == "vine" else 0.0),
+            1.0 + ahead * DEFAULT_FORKS.get(name, 0),
         )
     return found
 

@@ -13,6 +13,7 @@ import torch
 from thinkact.envs import Action, Conversation
 from thinkact.policies.codec import split_thought
 from thinkact.policies.engine import Engine, GenRequest
+from thinkact.policies.episode import Turn
 from thinkact.policies.models import LoadedModel, load_model
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
@@ -62,6 +63,7 @@ class HFPolicy:
         self.max_slots = max_slots
         self.engine = Engine(self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype)
         self._live: dict[str, _Live] = {}
+        self._resumed: dict[str, Sequence[Turn]] = {}
 
     def act(self, conversations: Sequence[Conversation]) -> list[Action]:
         """Sample one action for each conversation.
@@ -75,7 +77,8 @@ class HFPolicy:
             live = self._live.get(conversation.id)
             if live is None:
                 live = self._live[conversation.id] = _Live(self.engine.open(), True)
-                prompt = self._so_far(conversation)
+                history = self._resumed.pop(conversation.id, None)
+                prompt = self._so_far(conversation) if history is None else self._after(history, conversation)
             else:
                 prompt = self.codec.observation(conversation.messages[-1].content, turn_closed=live.closed)
             turn = len(conversation.messages) // 2
@@ -105,6 +108,17 @@ class HFPolicy:
             )
         return actions
 
+    def resume(self, conversation_id: str, turns: Sequence[Turn]) -> None:
+        """Let a conversation begin with turns that this policy sampled: the very tokens, thoughts included."""
+        if all(turn.token_ids for turn in turns):
+            self._resumed[conversation_id] = turns
+
+    def _after(self, turns: Sequence[Turn], conversation: Conversation) -> list[int]:
+        if not turns:
+            return self._so_far(conversation)
+        ids = [i for turn in turns for i in (*turn.prompt_ids, *turn.token_ids)]
+        return ids + self.codec.observation(conversation.messages[-1].content, turn_closed=turns[-1].stop == "stop")
+
     def _so_far(self, conversation: Conversation) -> list[int]:
         """Encode a conversation from its start, also one that others began."""
         first, *rest = conversation.messages
@@ -118,6 +132,7 @@ class HFPolicy:
 
     def release(self, conversation_id: str) -> None:
         """Free the episode's slot."""
+        self._resumed.pop(conversation_id, None)
         live = self._live.pop(conversation_id, None)
         if live is not None:
             self.engine.close(live.slot)

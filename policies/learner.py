@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,85 +14,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from thinkact.policies.advantages import Advantages
-from thinkact.policies.codec import ChatCodec
-from thinkact.policies.episode import Episode
+from thinkact.policies.learner_rows import Row, encode_expert, encode_sampled, informative, rows_of
+from thinkact.policies.losses import Tokens, guarded_tokens, loss_of, weights_of
+from thinkact.policies.losses_spec import LossOptions
 
-
-@dataclass(frozen=True)
-class Row:
-    """One episode as the learner sees it; all arrays have shape (L,).
-
-    Attributes:
-        ids: Token ids exactly as they were fed and sampled.
-        sampled: True where the policy chose the token; only those are trained on.
-        advantage: The turn's advantage on sampled tokens, else 0.
-        logprob: Log-probability under the sampling policy on sampled tokens, else 0.
-    """
-
-    ids: NDArray[np.int64]
-    sampled: NDArray[np.bool_]
-    advantage: NDArray[np.float32]
-    logprob: NDArray[np.float32]
-
-
-def encode_expert(episode: Episode, tools: Sequence[dict[str, Any]], codec: ChatCodec) -> Row:
-    """Encode an episode that no model sampled (an expert's) as imitation data."""
-    ids: list[int] = codec.opening(tools, episode.turns[0].observation)
-    sampled = [False] * len(ids)
-    for turn in episode.turns:
-        if turn is not episode.turns[0]:
-            observation = codec.observation(turn.observation, turn_closed=True)
-            ids += observation
-            sampled += [False] * len(observation)
-        action = codec.action(f"{turn.thought}\n{turn.action}" if turn.thought else turn.action)
-        ids += action
-        sampled += [True] * len(action)
-    zeros = np.zeros(len(ids), dtype=np.float32)
-    return Row(np.asarray(ids), np.asarray(sampled), zeros, zeros)
-
-
-def encode_sampled(episode: Episode, advantages: NDArray[np.float64]) -> Row:
-    """Lay out a sampled episode: the very ids that were fed and sampled, one advantage per turn."""
-    ids: list[int] = []
-    sampled: list[bool] = []
-    advantage: list[float] = []
-    logprob: list[float] = []
-    for turn, value in zip(episode.turns, advantages, strict=True):
-        fed, drawn = turn.prompt_ids, turn.token_ids
-        ids += [*fed, *drawn]
-        sampled += [False] * len(fed) + [True] * len(drawn)
-        advantage += [0.0] * len(fed) + [float(value)] * len(drawn)
-        logprob += [0.0] * len(fed) + list(turn.logprobs)
-    return Row(
-        np.asarray(ids, dtype=np.int64),
-        np.asarray(sampled, dtype=np.bool_),
-        np.asarray(advantage, dtype=np.float32),
-        np.asarray(logprob, dtype=np.float32),
-    )
-
-
-def informative(episodes: Sequence[Episode], *, filter_groups: bool, mask_truncated: bool) -> list[Episode]:
-    """Choose the episodes that enter credit: scored ones, of groups that did not all earn the same.
-
-    Errored episodes are never used: they have no reward. With ``filter_groups`` a group without variance is
-    left out (nothing can be learned from it), unless its attempts differ in *invalid* actions. Such a group
-    still counts where the baseline is the batch's (``reinforce``) or entropy is paid; against its own mean its
-    advantages are 0 like any other's.
-    """
-    scored = [e for e in episodes if e.error is None and e.turns and not (mask_truncated and e.truncated)]
-    if not filter_groups:
-        return scored
-    groups: dict[str, list[Episode]] = {}
-    for episode in scored:
-        groups.setdefault(episode.task_id, []).append(episode)
-    kept: list[Episode] = []
-    for members in groups.values():
-        returns = {round(sum(e.rewards), 9) for e in members}
-        formats = {any(turn.invalid for turn in e.turns) for e in members}
-        if len(members) > 1 and (len(returns) > 1 or len(formats) > 1):
-            kept += members
-    return kept
+__all__ = ["Learner", "Row", "encode_expert", "encode_sampled", "informative", "rows_of"]
 
 
 class Learner:
@@ -125,58 +50,88 @@ class Learner:
         self.temperature = temperature
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.lr = lr
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
+        self.reset_optimizer()
         base: Any = model
         if hasattr(model, "get_base_model"):  # adapters around it
             base = base.get_base_model()
         self._trunk, self._head = base.base_model, base.get_output_embeddings()
         self._device = next(model.parameters()).device
 
+    def reset_optimizer(self) -> None:
+        """Begin with a fresh AdamW."""
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0)
+
     def sft_step(self, rows: Sequence[Row], *, lr_scale: float = 1.0) -> dict[str, float]:
         """Take one step on the mean cross-entropy of the expert's tokens."""
         total = max(1, sum(int(row.sampled.sum()) for row in rows))
 
-        def loss_of(logp: Tensor, entropy: Tensor, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
+        def cross_entropy(logp: Tensor, entropy: Tensor, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
             return -logp.sum() / total, {"loss": float(-logp.detach().sum()) / total}
 
-        return self._step(rows, loss_of, lr_scale, entropy_grad=False)
+        return self._step(rows, cross_entropy, lr_scale, entropy_grad=False)
 
     def rl_step(
-        self,
-        rows: Sequence[Row],
-        *,
-        clip_low: float = 0.2,
-        clip_high: float = 0.28,
-        entropy_coef: float = 0.0,
-        lr_scale: float = 1.0,
+        self, rows: Sequence[Row], loss: LossOptions | None = None, *, lr_scale: float = 1.0, seed: int = 0
     ) -> dict[str, float]:
-        """Take one step on the clipped surrogate of PPO (arXiv 1707.06347, eq. 7), mean over sampled tokens.
+        """Take one step on a loss of the registry.
 
-        The ratio is against the *sampling* policy's recorded log-probabilities, so it also corrects for the
-        sampler's arithmetic; ``clip_high > clip_low`` is clip-higher (DAPO, arXiv 2503.14476).
+        Args:
+            rows: Sampled episodes with their advantages.
+            loss: By default the clipped surrogate of PPO with more room upwards. The ratio is against the *sampling*
+                policy's recorded log-probabilities, so it also corrects for the sampler's arithmetic.
+            lr_scale: Share of the peak learning rate.
+            seed: Of the entropy guard's draw.
+
+        Raises:
+            ValueError: The loss needs probabilities (of the reference, of the trainer) that the rows lack.
         """
-        total = max(1, sum(int(row.sampled.sum()) for row in rows))
+        options = loss or LossOptions()
+        if options.kl_in_loss and any(row.reference is None for row in rows):
+            raise ValueError("The KL term needs rows with the reference's log-probabilities.")
+        if options.tis_cap is not None and any(row.trainer is None for row in rows):
+            raise ValueError("tis_cap needs rows with the trainer's log-probabilities.")
+        lengths = [int(row.sampled.sum()) for row in rows]
+        weights, normaliser = weights_of(lengths, options)
+        guarded = _guarded(rows, lengths, options, seed)
 
-        def loss_of(logp: Tensor, entropy: Tensor, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
-            log_ratio = logp - batch.logprob
-            ratio = log_ratio.exp()
-            clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-            surrogate = torch.minimum(ratio * batch.advantage, clipped * batch.advantage)
-            loss = -(surrogate.sum() + entropy_coef * entropy.sum()) / total
-            with torch.no_grad():
-                outside = (ratio * batch.advantage > clipped * batch.advantage).float()
-                figures = {
-                    "loss": float(loss),
-                    "entropy": float(entropy.sum()) / total,
-                    # k3 of Schulman's note on approximating KL, sampler against trainer
-                    "kl_sampler": float((ratio - 1 - log_ratio).sum()) / total,
-                    "clip_fraction": float(outside.sum()) / total,
-                }
-            return loss, figures
+        def of_batch(logp: Tensor, entropy: Tensor, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
+            old, importance = batch.logprob, None
+            if options.tis_cap is not None:
+                assert batch.trainer is not None
+                old, importance = batch.trainer, (batch.trainer - batch.logprob).exp().clamp(max=options.tis_cap)
+            each = np.array([weights[i] for i in batch.members], dtype=np.float32)
+            tokens = Tokens(
+                advantage=batch.advantage,
+                old=old,
+                sequence=batch.where[0],
+                turn=batch.turn,
+                weight=self._tensor(np.repeat(each, [lengths[i] for i in batch.members])),
+                importance=importance,
+                reference=batch.reference,
+                guarded=self._tensor(np.concatenate([guarded[i] for i in batch.members])) if guarded else None,
+            )
+            return loss_of(logp, entropy, tokens, options, normaliser)
 
-        return self._step(rows, loss_of, lr_scale, entropy_grad=entropy_coef > 0)
+        return self._step(rows, of_batch, lr_scale, entropy_grad=options.entropy_coef > 0)
 
-    def _step(self, rows: Sequence[Row], loss_of: LossOf, lr_scale: float, *, entropy_grad: bool) -> dict[str, float]:
+    @torch.no_grad()
+    def logprobs(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
+        """Return every row's log-probabilities under the current weights, shape (L,), 0 on tokens not sampled."""
+        self.model.eval()
+        found = [np.zeros(len(row.ids), dtype=np.float32) for row in rows]
+        for batch in self._batches(rows):
+            logp = self._logprobs(batch, entropy_grad=False)[0].cpu().numpy()
+            start = 0
+            for i in batch.members:
+                count = int(rows[i].sampled.sum())
+                found[i][rows[i].sampled] = logp[start : start + count]
+                start += count
+        return found
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+
+    def _step(self, rows: Sequence[Row], objective: LossOf, lr_scale: float, *, entropy_grad: bool) -> dict[str, float]:
         # No dropout: the ratio needs the sampler's probabilities, and a resumed run the same numbers.
         self.model.eval()
         for group in self.optimizer.param_groups:
@@ -184,7 +139,7 @@ class Learner:
         figures: dict[str, float] = {}
         for batch in self._batches(rows):
             logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
-            loss, part = loss_of(logp, entropy, batch)
+            loss, part = objective(logp, entropy, batch)
             torch.autograd.backward(loss)  # loss.backward() has no types
             for name, value in part.items():
                 figures[name] = figures.get(name, 0.0) + value
@@ -211,92 +166,70 @@ class Learner:
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[_Batch]:
         """Cut rows into passes of like length, so that little is padding."""
-        ordered = sorted(rows, key=lambda row: len(row.ids))
-        chunk: list[Row] = []
-        for row in ordered:
-            if chunk and (len(chunk) + 1) * len(row.ids) > self.batch_tokens:
-                yield self._collate(chunk)
+        chunk: list[int] = []
+        for i in sorted(range(len(rows)), key=lambda i: len(rows[i].ids)):
+            if chunk and (len(chunk) + 1) * len(rows[i].ids) > self.batch_tokens:
+                yield self._collate(rows, chunk)
                 chunk = []
-            chunk.append(row)
+            chunk.append(i)
         if chunk:
-            yield self._collate(chunk)
+            yield self._collate(rows, chunk)
 
-    def _collate(self, rows: Sequence[Row]) -> _Batch:
+    def _collate(self, every: Sequence[Row], members: list[int]) -> _Batch:
+        rows = [every[i] for i in members]
         longest = max(len(row.ids) for row in rows)
         ids = torch.zeros(len(rows), longest, dtype=torch.long)
         places: list[NDArray[np.int64]] = []
+        turns: list[NDArray[np.int64]] = []
+        offset = 0
         for at, row in enumerate(rows):
             ids[at, : len(row.ids)] = torch.from_numpy(np.ascontiguousarray(row.ids, dtype=np.int64))
             places.append(np.flatnonzero(row.sampled))
+            numbers = row.turns[places[-1]] + offset
+            turns.append(numbers)
+            offset = int(numbers[-1]) + 1 if len(numbers) else offset
         which = torch.from_numpy(np.repeat(np.arange(len(rows)), [len(p) for p in places]))
         column = torch.from_numpy(np.concatenate(places))
 
         def pick(name: str) -> Tensor:
             values = [getattr(row, name)[place] for row, place in zip(rows, places, strict=True)]
-            return torch.from_numpy(np.concatenate(values)).to(self._device)
+            return self._tensor(np.concatenate(values))
 
         return _Batch(
+            members=members,
             ids=ids.to(self._device),
             # The token at position j is predicted by the hidden state at j - 1.
             where=(which.to(self._device), (column - 1).to(self._device)),
             targets=ids[which, column].to(self._device),
+            turn=self._tensor(np.concatenate(turns)),
             advantage=pick("advantage"),
             logprob=pick("logprob"),
+            trainer=pick("trainer") if all(row.trainer is not None for row in rows) else None,
+            reference=pick("reference") if all(row.reference is not None for row in rows) else None,
         )
 
 
 @dataclass(frozen=True)
 class _Batch:
+    members: list[int]  # indices of the rows
     ids: Tensor
     where: tuple[Tensor, Tensor]
     targets: Tensor
+    turn: Tensor
     advantage: Tensor
     logprob: Tensor
+    trainer: Tensor | None
+    reference: Tensor | None
+
+
+def _guarded(rows: Sequence[Row], lengths: list[int], options: LossOptions, seed: int) -> list[NDArray[np.bool_]]:
+    """Return per row where the entropy guard acts, shape (sampled tokens,); nothing where there is none."""
+    if options.entropy_guard == "none" or not rows:
+        return []
+    old = np.concatenate([(row.logprob if row.trainer is None else row.trainer)[row.sampled] for row in rows])
+    advantage = np.concatenate([row.advantage[row.sampled] for row in rows])
+    chosen = guarded_tokens(old, advantage, options, np.random.default_rng(seed))
+    return np.split(chosen, np.cumsum(lengths)[:-1])
 
 
 LossOf = Callable[[Tensor, Tensor, _Batch], tuple[Tensor, dict[str, float]]]
-
-
-def rows_of(
-    episodes: Sequence[Episode],
-    advantages: Advantages,
-    *,
-    entropy_bonus: bool = False,
-    max_rows: int | None = None,
-) -> list[Row]:
-    """Lay out sampled episodes and drop what carries no signal.
-
-    Turns after the last one with an advantage are cut, and episodes without any are left out: they would
-    cost a forward and a backward pass and move nothing. With an entropy bonus every token counts, so nothing
-    is cut. The loss is a mean over the tokens that stay.
-
-    Args:
-        episodes: Sampled episodes; each turn's ``advantage`` is set for the record.
-        advantages: One array per episode, one value per turn.
-        entropy_bonus: Whether the loss has an entropy term.
-        max_rows: Keep at most this many episodes, from every group alike those with the largest mean
-            |advantage|. Sampling is cheaper than learning, and the ends of a group carry most of the gradient
-            (down-sampling to the largest spread: PODS, arXiv 2504.13818). Over the whole batch such a cut would
-            drop the hard tasks, whose partial credit is small. Credit is computed on whole groups before it.
-    """
-    rows: list[Row] = []
-    weights: list[float] = []
-    groups: list[str] = []
-    for episode, values in zip(episodes, advantages, strict=True):
-        for turn, value in zip(episode.turns, values, strict=True):
-            turn.advantage = float(value)
-        useful = np.flatnonzero(np.abs(values) > 1e-8)
-        if not len(useful) and not entropy_bonus:
-            continue
-        last = len(values) if entropy_bonus else int(useful[-1]) + 1
-        rows.append(encode_sampled(episode.model_copy(update={"turns": episode.turns[:last]}), values[:last]))
-        weights.append(float(np.abs(values).mean()))
-        groups.append(episode.task_id)
-    if max_rows is None or len(rows) <= max_rows:
-        return rows
-    seen: Counter[str] = Counter()
-    ranked: list[tuple[int, float, int]] = []
-    for i in np.argsort(-np.asarray(weights), kind="stable"):
-        ranked.append((seen[groups[i]], -weights[i], int(i)))
-        seen[groups[i]] += 1
-    return [rows[i] for i in sorted(i for _, _, i in sorted(ranked)[:max_rows])]

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 import thinkact
-from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Snapshot, Split, ToolEnv
+from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Split, ToolEnv
 from thinkact.policies.episode import Episode, Turn, Usage
+from thinkact.policies.jobs import Job, Snapshots, make_jobs
+
+__all__ = ["Job", "Runner", "make_jobs", "rollout"]
 
 log = logging.getLogger(__name__)
 
@@ -31,32 +33,6 @@ MAX_RETRIES = 2
 LINGER_S = 0.02
 
 Progress = Callable[[Episode], None]
-
-
-@dataclass(frozen=True)
-class Start:
-    """A point of an episode to continue from: the environment's state, and the turns that led there."""
-
-    snapshot: Snapshot
-    turns: tuple[Turn, ...]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One episode to play: a task and the seed of the policy's sampling. ``id`` names the record.
-
-    With ``start`` it begins in the middle; its record then holds the turns, and the rewards, from there on, while its
-    score is that of the whole.
-    """
-
-    id: str
-    task_id: str
-    seed: int
-    start: Start | None = None
-
-
-#: Where :meth:`Runner.run` puts the state before every turn, by job and turn.
-Snapshots = dict[tuple[str, int], Snapshot]
 
 
 @dataclass
@@ -360,16 +336,6 @@ def _some(busy: dict[Future[None], _Live], *, everything: bool, patient: bool) -
         wait(busy, return_when=FIRST_COMPLETED)
         wait(busy, timeout=LINGER_S)
     return [future for future in busy if future.done()]
-
-
-def make_jobs(task_ids: Sequence[str], *, trials: int = 1, seed: int, prefix: str) -> list[Job]:
-    """Make ``trials`` jobs for each task, with sampling seeds that depend on nothing but the arguments."""
-    jobs = []
-    for at, task_id in enumerate(task_ids):
-        for trial in range(trials):
-            job_seed = int(np.random.SeedSequence((seed, at, trial)).generate_state(1)[0])
-            jobs.append(Job(f"{prefix}-{at:05d}-{trial}", task_id, job_seed))
-    return jobs
 
 
 def rollout(

@@ -9,64 +9,35 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from thinkact.envs import Policy
-from thinkact.policies.advantages import ESTIMATORS, CreditBatch
+from thinkact.policies.advantages import DEFAULT_FORKS, FORKING
 from thinkact.policies.codec import ChatCodec, system_prompt
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.episode import Episode
 from thinkact.policies.hf import HFPolicy
-from thinkact.policies.learner import Learner, Row, encode_expert, informative, rows_of
+from thinkact.policies.jobs import Snapshots, make_jobs
+from thinkact.policies.learner import Learner, Row, encode_expert, informative
 from thinkact.policies.models import LoadedModel, build_tiny, load_model, locate_model, save_model
-from thinkact.policies.rollout import Runner, make_jobs
+from thinkact.policies.reinforce import Reinforcer, rate
+from thinkact.policies.rollout import Runner
 from thinkact.policies.rundir import RunDir, RunError, free_gigabytes
 from thinkact.policies.scripted import POLICIES, ExpertPolicy
+from thinkact.policies.training_report import Quiet, Reporter, summary
+from thinkact.policies.vine import Forked, check_forkable, fork
+
+__all__ = ["Quiet", "Reporter", "TrainResult", "Trainer", "summary"]
 
 #: Share of errored episodes in one batch above which the run stops: the numbers would mean nothing.
 MAX_ERRORS = 0.2
 #: Seeds of the stages' random streams.
-_EXPERT, _SHUFFLE, _TASKS, _SAMPLING = range(4)
-
-
-class Reporter(Protocol):
-    """Where progress and figures go; the command line draws bars, tests keep a list."""
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        """Begin a stage of ``total`` units, of which an interrupted run has ``done`` some."""
-        ...
-
-    def advance(self) -> None:
-        """One unit of the current stage is done."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show a figure beside the current stage."""
-        ...
-
-    def figures(self, stage: str, step: int, values: dict[str, Any]) -> None:
-        """Take a step's figures."""
-        ...
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        """Ignore."""
-
-    def advance(self) -> None:
-        """Ignore."""
-
-    def note(self, text: str) -> None:
-        """Ignore."""
-
-    def figures(self, stage: str, step: int, values: dict[str, Any]) -> None:
-        """Ignore."""
+_EXPERT, _SHUFFLE, _TASKS, _SAMPLING, _FORKS = range(5)
 
 
 @dataclass(frozen=True)
@@ -113,6 +84,8 @@ class Trainer:
         try:
             with self._runner({**config.env.kwargs, "split": "train"}) as train, self._runner(held_out) as test:
                 evaluations = {name: self._evaluate(test, name, cls()) for name, cls in POLICIES.items()}
+                if config.rl.steps and config.rl.estimator in FORKING:
+                    check_forkable(train)
                 loaded, rows = self._model_and_rows(train)
                 policy = self._policy(loaded)
                 evaluations["before"] = self._evaluate(test, "before", policy)
@@ -226,10 +199,18 @@ class Trainer:
     # Stages.
 
     def _play(
-        self, runner: Runner, policy: Policy, tasks: Sequence[str], *, trials: int, seed: int, prefix: str
+        self,
+        runner: Runner,
+        policy: Policy,
+        tasks: Sequence[str],
+        *,
+        trials: int,
+        seed: int,
+        prefix: str,
+        snapshots: Snapshots | None = None,
     ) -> list[Episode]:
         jobs = make_jobs(tasks, trials=trials, seed=seed, prefix=prefix)
-        episodes = runner.run(jobs, policy, on_episode=lambda episode: self.reporter.advance())
+        episodes = runner.run(jobs, policy, on_episode=lambda episode: self.reporter.advance(), snapshots=snapshots)
         faults = [episode.error for episode in episodes if episode.error is not None]
         if len(faults) > MAX_ERRORS * len(episodes):
             raise RunError(f"{len(faults)} of {len(episodes)} episodes ended in faults, the first: {faults[0]}")
@@ -265,7 +246,7 @@ class Trainer:
             epoch, at = divmod(step, per_epoch)
             order = np.random.default_rng(self._seed(_SHUFFLE, epoch)).permutation(len(rows))
             chosen = order[at * options.batch_episodes : (at + 1) * options.batch_episodes]
-            scale = _rate(step, options.warmup_steps, total)
+            scale = rate(step, options.warmup_steps, total)
             values = learner.sft_step([rows[i] for i in chosen], lr_scale=scale)
             values["seconds"] = time.perf_counter() - start
             self._log("sft", step, values)
@@ -276,7 +257,8 @@ class Trainer:
     def _reinforce(self, loaded: LoadedModel, policy: HFPolicy, runner: Runner) -> None:
         options = self.config.rl
         learner = self._learner(loaded, options.lr)
-        done = self._restore("rl", learner, loaded, skip=False)
+        reinforcer = Reinforcer(self.config, learner, lambda step: self._seed(_SHUFFLE, step))
+        done = self._restore("rl", learner, loaded, skip=False, extra=reinforcer.load)
         per_step = options.tasks_per_step * options.group_size
         self.reporter.stage("reinforcement", options.steps * per_step, done * per_step)
         for step in range(done, options.steps):
@@ -285,46 +267,55 @@ class Trainer:
             policy.temperature = self.config.sample.temperature
             tasks = runner.sample_tasks(options.tasks_per_step, self._seed(_TASKS, step))
             seed = self._seed(_SAMPLING, step)
-            episodes = self._play(runner, policy, tasks, trials=options.group_size, seed=seed, prefix=f"rl-{step:05d}")
+            snapshots: Snapshots | None = {} if options.estimator in FORKING else None
+            episodes = self._play(
+                runner,
+                policy,
+                tasks,
+                trials=options.group_size,
+                seed=seed,
+                prefix=f"rl-{step:05d}",
+                snapshots=snapshots,
+            )
             sampled = time.perf_counter()
             values = summary(episodes)
-            values |= self._learn(learner, episodes, step)
+            forks = None if snapshots is None else partial(self._fork, runner, policy, snapshots, step)
+            values |= self._learn(reinforcer, episodes, step, forks)
             now = time.perf_counter()
             values |= {"rollout_seconds": sampled - start, "learn_seconds": now - sampled, "seconds": now - start}
             self.dir.save_episodes(f"rl/{step:05d}", episodes)
             self._log("rl", step, values)
             self.reporter.note(f"success {values['success']:.2f}")
-            self._maybe_save("rl", step + 1, options.steps, learner, loaded)
+            self._maybe_save("rl", step + 1, options.steps, learner, loaded, extra=reinforcer.state)
 
-    def _learn(self, learner: Learner, episodes: Sequence[Episode], step: int) -> dict[str, float]:
+    def _fork(
+        self, runner: Runner, policy: HFPolicy, snapshots: Snapshots, step: int, episodes: Sequence[Episode]
+    ) -> Forked:
+        options = self.config.rl
+        return fork(
+            runner,
+            policy,
+            episodes,
+            snapshots,
+            count=options.forks or DEFAULT_FORKS[options.estimator],
+            turns=options.fork_turns,
+            by=options.fork_at or "even",
+            seed=self._seed(_FORKS, step),
+        )
+
+    def _learn(
+        self,
+        reinforcer: Reinforcer,
+        episodes: Sequence[Episode],
+        step: int,
+        forks: Callable[[Sequence[Episode]], Forked] | None,
+    ) -> dict[str, float]:
         options = self.config.rl
         used = informative(episodes, filter_groups=options.filter, mask_truncated=options.mask_truncated)
         share = {"used_share": len(used) / max(1, len(episodes))}
         if not used:
             return share
-        credit = ESTIMATORS[options.estimator](CreditBatch.of(used), **options.estimator_options)
-        rows = rows_of(used, credit, entropy_bonus=options.entropy_coef > 0, max_rows=options.max_rows)
-        order = np.random.default_rng(self._seed(_SHUFFLE, step)).permutation(len(rows))
-        parts = [part for part in np.array_split(order, min(options.updates, max(1, len(rows)))) if len(part)]
-        figures: dict[str, list[float]] = {}
-        for number, part in enumerate(parts):
-            update, total = step * options.updates + number, options.steps * options.updates
-            values = learner.rl_step(
-                [rows[i] for i in part],
-                clip_low=options.clip_low,
-                clip_high=options.clip_high,
-                entropy_coef=options.entropy_coef,
-                lr_scale=_rate(update, options.warmup_updates, total),
-            )
-            for name, value in values.items():
-                figures.setdefault(name, []).append(value)
-        flat = np.concatenate([np.asarray(values) for values in credit])
-        return {
-            **share,
-            **{name: float(np.mean(values)) for name, values in figures.items()},
-            "advantage_std": float(flat.std()),
-            "trained_tokens": float(sum(len(row.ids) for row in rows)),
-        }
+        return {**share, **reinforcer.learn(used, step, forks(used) if forks else None)}
 
     # State.
 
@@ -342,7 +333,15 @@ class Trainer:
     def _begun(self, stage: str) -> bool:
         return any((self.dir.path / "checkpoints").glob(f"{stage}-*.pt"))
 
-    def _restore(self, stage: str, learner: Learner, loaded: LoadedModel, *, skip: bool) -> int:
+    def _restore(
+        self,
+        stage: str,
+        learner: Learner,
+        loaded: LoadedModel,
+        *,
+        skip: bool,
+        extra: Callable[[dict[str, Any]], None] | None = None,
+    ) -> int:
         """Bring model and optimiser to the stage's last checkpoint; return the steps done."""
         state = None if skip else self.dir.load_checkpoint(stage)
         if state is None:
@@ -356,15 +355,26 @@ class Trainer:
             for name, value in state["weights"].items():
                 trained[name].copy_(value)
         learner.optimizer.load_state_dict(state["optimizer"])
+        if extra is not None:
+            extra(state)
         self.dir.rewind_metrics(stage, int(state["step"]))
         return int(state["step"])
 
-    def _maybe_save(self, stage: str, done: int, total: int, learner: Learner, loaded: LoadedModel) -> None:
+    def _maybe_save(
+        self,
+        stage: str,
+        done: int,
+        total: int,
+        learner: Learner,
+        loaded: LoadedModel,
+        extra: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
         # When a checkpoint is written has no influence on what is learned, so it may follow the clock.
         if done != total and time.perf_counter() - self._saved < self.config.checkpoint_seconds:
             return
         weights = {name: p.detach().cpu() for name, p in loaded.model.named_parameters() if p.requires_grad}
-        self.dir.save_checkpoint(stage, done, {"weights": weights, "optimizer": learner.optimizer.state_dict()})
+        state = {"weights": weights, "optimizer": learner.optimizer.state_dict()}
+        self.dir.save_checkpoint(stage, done, state | (extra() if extra is not None else {}))
         self._saved = time.perf_counter()
 
     def _export(self, loaded: LoadedModel) -> None:
@@ -376,28 +386,3 @@ class Trainer:
     def _log(self, stage: str, step: int, values: dict[str, Any]) -> None:
         self.dir.log(stage, step, values)
         self.reporter.figures(stage, step, values)
-
-
-def _rate(update: int, warmup: int, total: int) -> float:
-    """Share of the peak learning rate: linear up over ``warmup`` updates, linear down to a tenth at the end."""
-    return min(1.0, (update + 1) / (warmup + 1)) * (1.0 - 0.9 * update / total)
-
-
-def summary(episodes: Sequence[Episode]) -> dict[str, float]:
-    """Return the figures of a batch of episodes; errored ones count only in ``errors``."""
-    scored = [episode for episode in episodes if episode.error is None]
-
-    def mean(of: Callable[[Episode], float]) -> float:
-        return float(np.mean([of(episode) for episode in scored])) if scored else 0.0
-
-    return {
-        "episodes": float(len(episodes)),
-        "errors": float(len(episodes) - len(scored)),
-        "success": mean(lambda e: float(bool(e.success))),
-        "score": mean(lambda e: float(e.score or 0.0)),
-        "turns": mean(lambda e: float(len(e.turns))),
-        "truncated": mean(lambda e: float(e.truncated)),
-        "invalid": mean(lambda e: float(any(turn.invalid for turn in e.turns))),
-        "sampled_tokens": mean(lambda e: float(e.usage.sampled_tokens)),
-        "tokens": mean(lambda e: float(e.usage.sampled_tokens + e.usage.prompt_tokens)),
-    }

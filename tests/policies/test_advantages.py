@@ -155,6 +155,7 @@ def test_gigpo_weights_each_state_by_the_company_it_has_there(group):
         ("gigpo", {}),
         ("hgpo", {}),
         ("state_rtg", {}),
+        ("state_td", {}),
         ("reinforce_pp", {}),
         ("grouped_gae", {}),
         ("grouped_gae", {"lam": 0.0}),
@@ -182,6 +183,122 @@ def test_hgpo_without_history_is_gigpo():
     step = [1.0, 0.1, 0.5]
     wanted = (1 * (step[0] - np.mean(step)) + 2 * (step[0] - np.mean(step))) / 3
     np.testing.assert_allclose(deeper[0][1] - ESTIMATORS["dr_grpo"](batch)[0][1], wanted)
+
+
+# Estimators that fork. An episode's states below are what decides its future: the wandering world's state alone is
+# not, since the turns left count, so the turn is part of it here.
+
+
+def continuations(world, path, turn):
+    """Every continuation of a path from before a turn, with its probability given the start."""
+    same = [
+        p
+        for p in world()
+        if p.states[: turn + 1] == path.states[: turn + 1] and p.rewards[:turn] == path.rewards[:turn]
+    ]
+    mass = sum(p.p for p in same)
+    return [(p.p / mass, p) for p in same]
+
+
+def forked_batch(members, choices):
+    """A batch of whole paths with the chosen continuations; ``choices`` maps (episode, turn) to paths."""
+    rewards = [np.array(m.rewards) for m in members]
+    states = [list(m.states) for m in members]
+    parents = [None] * len(members)
+    for (i, t), paths in choices.items():
+        for path in paths:
+            rewards.append(np.array(path.rewards[t:]))
+            states.append(list(path.states[t:]))
+            parents.append((i, t))
+    return CreditBatch(rewards, ["task"] * len(rewards), states, parents)
+
+
+def expected_with_forks(name, world, fork_at):
+    """Expected gradient of one episode in a group of one, one continuation from each forked turn."""
+    total = np.zeros(2)
+    for path in world():
+        turns = [t for t in range(len(path.rewards)) if t in fork_at]
+        for drawn in itertools.product(*(continuations(world, path, t) for t in turns)):
+            p = path.p * math.prod(chance for chance, _ in drawn)
+            batch = forked_batch([path], {(0, t): [c] for t, (_, c) in zip(turns, drawn, strict=True)})
+            advantages = ESTIMATORS[name](batch)[0]
+            total += p * sum(a * s for a, s in zip(advantages, path.scores, strict=True))
+    return total
+
+
+@pytest.mark.parametrize("world", [wandering, chain])
+@pytest.mark.parametrize("fork_at", [{0, 1, 2}, {0}, {0, 2}, {0, 1}])
+def test_a_vine_is_unbiased_wherever_it_forks(world, fork_at):
+    np.testing.assert_allclose(expected_with_forks("vine", world, fork_at), exact_gradient(list(world())), atol=1e-12)
+
+
+def test_a_vine_without_forks_is_leave_one_out():
+    batch = batch_of(([0.0, 1.0], "ab"), ([0.4], "a"), ([0.0], "a"))
+    for one, two in zip(ESTIMATORS["vine"](batch), ESTIMATORS["rloo"](batch), strict=True):
+        np.testing.assert_allclose(one, two)
+
+
+def test_one_fork_a_turn_halves_the_gradient_of_values_that_hold_the_judged_step():
+    """The documented bias of ``vine_td``, where no state recurs but for the forks: K/(K + 1) of the truth."""
+    paths = list(chain())
+    # Forked at the first turn alone, the first state has two visits: the judged step is half of its value.
+    exact = exact_gradient(paths)
+    estimate = expected_with_forks("vine_td", chain, {0})
+    assert estimate[0] == pytest.approx(exact[0] / 2)
+    assert cosine(expected_with_forks("vine_td", chain, {0, 1}), exact) > 0.95
+
+
+def test_values_along_chains_by_hand():
+    # Both reach "b" on the second turn; one wins there. At "a" nothing is known that tells the two apart.
+    batch = batch_of(([0.0, 1.0], "ab"), ([0.0, 0.0], "ab"), ([0.2], "a"))
+    first, second, third = ESTIMATORS["state_td"](batch, kappa=0.0)
+    # V(b) = .5; V(a) = (.5 + .5 + .2)/3 = .4.
+    np.testing.assert_allclose(first, [0.1, 0.5])
+    np.testing.assert_allclose(second, [0.1, -0.5])
+    np.testing.assert_allclose(third, [-0.2])
+    # κ = 1 pulls towards a quarter of the episode's own term: n = 3 and 2 visits.
+    assert ESTIMATORS["state_td"](batch)[0] == pytest.approx([(0.3 + 0.15) / 4, (1.0 + 0.15) / 3])
+    # The same place at another turn is another node.
+    apart = batch_of(([0.0, 1.0], "ab"), ([0.0], "b"))
+    np.testing.assert_allclose(ESTIMATORS["state_td"](apart)[0], 0.25 * 0.5)
+    # A continuation from "b" that wins: V(b) = 2/3, V(a) = (2/3 + 2/3 + .2)/3.
+    forked = CreditBatch(
+        [*batch.rewards, np.array([1.0])], ["task"] * 4, [*batch.states, ["b"]], [None, None, None, (1, 1)]
+    )
+    got = ESTIMATORS["vine_td"](forked)
+    start = (4 / 3 + 0.2) / 3
+    np.testing.assert_allclose(got[0], [2 / 3 - start, 1 / 3])
+    np.testing.assert_allclose(got[3], [0.0])  # a continuation is a measure, not a lesson
+
+
+def test_trees_by_hand():
+    # One attempt wins 1 after two turns; from its second turn a continuation gets 0. Another attempt gets .4.
+    batch = CreditBatch(
+        [np.array([0.0, 1.0]), np.array([0.4]), np.array([0.0, 0.0])],
+        ["task"] * 3,
+        [["a", "b"], ["a"], ["b", "c"]],
+        [None, None, (0, 1)],
+    )
+    first, second, third = ESTIMATORS["tree"](batch)
+    root = (1.0 + 0.0 + 0.4) / 3  # every leaf once
+    np.testing.assert_allclose(first, [0.5 - root, 0.5])
+    np.testing.assert_allclose(second, [0.4 - root])
+    np.testing.assert_allclose(third, [-0.5, -0.5])
+    # Without forks: every attempt against the mean of all.
+    plain = batch_of(([0.0, 1.0], "ab"), ([0.4], "a"))
+    for one, two in zip(ESTIMATORS["tree"](plain), ESTIMATORS["dr_grpo"](plain), strict=True):
+        np.testing.assert_allclose(one, two)
+
+
+def test_trees_point_uphill():
+    paths = list(wandering())
+    assert cosine(expected_with_forks("tree", wandering, {0, 1, 2}), exact_gradient(paths)) > 0.8
+
+
+def test_a_continuation_needs_a_place_to_come_from():
+    for bad in [(0, 1), (1, 0), (-1, 5)]:
+        with pytest.raises(ValueError, match="no turn of a whole episode"):
+            CreditBatch([np.ones(1), np.ones(1)], ["t"] * 2, [["a"], ["a"]], [None, bad])
 
 
 def test_state_rtg_pays_nothing_where_nothing_was_decided():

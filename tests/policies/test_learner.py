@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]: pip instal
 from thinkact.policies.advantages import ESTIMATORS, CreditBatch  # noqa: E402
 from thinkact.policies.episode import Episode, Turn  # noqa: E402
 from thinkact.policies.learner import Learner, Row, encode_sampled, informative, rows_of  # noqa: E402
+from thinkact.policies.losses_spec import LossOptions  # noqa: E402
 from thinkact.policies.models import build_tiny  # noqa: E402
 
 VOCABULARY = 300
@@ -72,7 +73,7 @@ def sft(rows):
 
 
 def rl(rows, **options):
-    return lambda learner, scale: learner.rl_step(rows, lr_scale=scale, **options)
+    return lambda learner, scale: learner.rl_step(rows, LossOptions(**options), lr_scale=scale)
 
 
 @pytest.mark.parametrize("batch_tokens", [64, 200, 10_000])
@@ -184,7 +185,7 @@ def test_lora_trains_adapters_only(model):
     row = make_row(2)
     learner = learner_of(wrapped, lr=1e-2)
     np.testing.assert_allclose(
-        learner._logprobs(learner._collate([row]), entropy_grad=False)[0].detach().numpy(),
+        learner._logprobs(learner._collate([row], [0]), entropy_grad=False)[0].detach().numpy(),
         plain(wrapped, row),
         atol=1e-5,
     )

