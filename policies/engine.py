@@ -29,11 +29,15 @@ class EngineFull(RuntimeError):
 
 @dataclass
 class GenRequest:
-    """`new_tokens` are appended to `slot`, then tokens are sampled with a generator seeded by `seed`."""
+    """`new_tokens` are appended to `slot`, then tokens are sampled with a generator seeded by `seed`.
+
+    `params` are this request's own; None takes those of the call.
+    """
 
     slot: int
     new_tokens: list[int]
     seed: int = 0
+    params: SamplingParams | None = None
 
 
 @dataclass
@@ -68,7 +72,23 @@ class _Run:
     result: GenResult
     draws: list[float]
     index: int
+    params: SamplingParams
     done: bool = False
+
+
+def _pick(runs: Sequence[_Run], logits: Tensor, step: int) -> tuple[list[int], list[float]]:
+    """Draw one token per run, those with equal parameters together; return tokens and log-probabilities."""
+    alike: dict[tuple[float, float], list[int]] = {}
+    for at, run in enumerate(runs):
+        alike.setdefault((run.params.temperature, run.params.top_p), []).append(at)
+    draws = torch.tensor([r.draws[step] for r in runs], dtype=torch.float64, device=logits.device)
+    tokens, scores = [0] * len(runs), [0.0] * len(runs)
+    for (temperature, top_p), rows in alike.items():
+        whole = len(rows) == len(runs)
+        picked, found = sample(logits if whole else logits[rows], draws if whole else draws[rows], temperature, top_p)
+        for at, token, score in zip(rows, picked.tolist(), found.tolist(), strict=True):
+            tokens[at], scores[at] = token, score
+    return tokens, scores
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
@@ -176,6 +196,8 @@ class Engine:
     def generate(self, requests: Sequence[GenRequest], params: SamplingParams) -> list[GenResult]:
         """Append each request's tokens to its slot and sample until a stop.
 
+        What a request samples depends on its own tokens, seed and parameters, not on who shares its batch.
+
         A request whose tokens leave no room to sample gets an empty result with stop "context", and its slot
         stays as it was.
 
@@ -185,8 +207,7 @@ class Engine:
         """
         runs, results = self._admit(requests, params)
         if runs:
-            logits = self._prefill(runs, params)
-            self._decode(runs, logits, params)
+            self._decode(runs, self._prefill(runs))
         return results
 
     def _get(self, slot: int) -> _Slot:
@@ -216,8 +237,9 @@ class Engine:
                 continue
             state.tokens.extend(request.new_tokens)
             # Drawn up front from the request's own generator: batch-mates cannot shift them.
-            draws = np.random.default_rng(request.seed % 2**64).random(params.max_new_tokens).tolist()
-            runs.append(_Run(state, result, draws, request.slot))
+            own = request.params or params
+            draws = np.random.default_rng(request.seed % 2**64).random(own.max_new_tokens).tolist()
+            runs.append(_Run(state, result, draws, request.slot, own))
         return runs, results
 
     def _place(self, index: int, row: int) -> None:
@@ -240,17 +262,17 @@ class Engine:
         slot.row, other.row = row, old
         self._at[row], self._at[old] = index, other_index
 
-    def _prefill(self, runs: list[_Run], params: SamplingParams) -> Tensor:
+    def _prefill(self, runs: list[_Run]) -> Tensor:
         """Compute every token without keys; return last logits (B, V) in the order of `runs`.
 
         `runs` is reordered, and its rows are brought to the front of the table.
         """
         # Similar chunk lengths side by side: little padding in attention.
         runs.sort(key=lambda r: len(r.slot.tokens) - r.slot.stored)
-        longest = max(len(r.slot.tokens) for r in runs)
+        longest = max(len(r.slot.tokens) + r.params.max_new_tokens for r in runs)
         self._reserve(
             max(len(runs), 1 + max(r.slot.row for r in runs)),
-            min(self.max_len, longest + params.max_new_tokens),
+            min(self.max_len, longest),
         )
         for row, run in enumerate(runs):
             self._place(run.index, row)
@@ -355,23 +377,21 @@ class Engine:
             self._table.copy_row(source, [slot.row], best)
             slot.stored = best
 
-    def _decode(self, runs: list[_Run], logits: Tensor, params: SamplingParams) -> None:
-        stops = set(params.stop_ids)
+    def _decode(self, runs: list[_Run], logits: Tensor) -> None:
         step = 0
         while True:
-            draws = torch.tensor([r.draws[step] for r in runs], dtype=torch.float64, device=logits.device)
-            picked, scores = sample(logits, draws, params.temperature, params.top_p)
+            picked, scores = _pick(runs, logits, step)
             step += 1
-            for run, token, score in zip(runs, picked.tolist(), scores.tolist(), strict=True):
+            for run, token, score in zip(runs, picked, scores, strict=True):
                 run.slot.tokens.append(token)
                 run.result.tokens.append(token)
                 run.result.logprobs.append(score)
                 run.done = True
-                if token in stops:
+                if token in run.params.stop_ids:
                     run.result.stop = "stop"
                 elif len(run.slot.tokens) >= self.max_len:
                     run.result.stop = "context"
-                elif step >= params.max_new_tokens:
+                elif step >= run.params.max_new_tokens:
                     run.result.stop = "length"
                 else:
                     run.done = False

@@ -306,22 +306,19 @@ class ChatEngine:
                     stopping = True
                     break
                 jobs.append(job)
-            same: dict[SamplingParams, list[_Job]] = {}
-            for job in jobs:
-                if job.done.set_running_or_notify_cancel():  # its client may have hung up
-                    same.setdefault(job.params, []).append(job)
-            for params, group in same.items():
-                self._generate(params, group)
+            # A client may have hung up meanwhile.
+            if live := [job for job in jobs if job.done.set_running_or_notify_cancel()]:
+                self._generate(live)
 
-    def _generate(self, params: SamplingParams, group: Sequence[_Job]) -> None:
+    def _generate(self, group: Sequence[_Job]) -> None:
         slots: list[int] = []
         try:
             requests = []
             for job in group:
                 slot, known = self._seat(job.ids)
                 slots.append(slot)
-                requests.append(GenRequest(slot, job.ids[known:], job.seed))
-            results = self.engine.generate(requests, params)
+                requests.append(GenRequest(slot, job.ids[known:], job.seed, job.params))
+            results = self.engine.generate(requests, SamplingParams())
         except Exception as error:  # to those who asked; the next batch may do better
             for slot in slots:
                 self.engine.close(slot)

@@ -117,6 +117,24 @@ def test_sampled_tokens_do_not_depend_on_the_batch():
         expect(model, prompt, result, temperature=0.8)
 
 
+def test_requests_of_one_batch_keep_their_own_parameters():
+    model, rng = build(), random.Random(12)
+    kinds = [
+        SamplingParams(temperature=0.0, max_new_tokens=4),
+        SamplingParams(temperature=0.7, max_new_tokens=9, stop_ids=(3, 4, 5, 6)),
+        SamplingParams(temperature=1.3, top_p=0.6, max_new_tokens=1),
+        SamplingParams(temperature=1.3, top_p=0.6, max_new_tokens=12),
+    ]
+    asked = [(draw(rng, 3, 30), seed, kinds[seed % 4]) for seed in range(10)]
+    together = Engine(model, max_slots=10, dtype=torch.float32)
+    batch = together.generate([GenRequest(together.open(), *each) for each in asked], GREEDY)
+    for (prompt, seed, params), result in zip(asked, batch, strict=True):
+        alone = Engine(model, max_slots=1, dtype=torch.float32)
+        (wanted,) = alone.generate([GenRequest(alone.open(), prompt, seed)], params)
+        assert (result.tokens, result.stop) == (wanted.tokens, wanted.stop)
+        expect(model, prompt, result, temperature=params.temperature or 1.0)
+
+
 def test_identical_prompts_are_computed_once_and_sampled_apart():
     model, rng = build(), random.Random(3)
     engine = Engine(model, max_slots=8, dtype=torch.float32)
