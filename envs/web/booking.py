@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from thinkact.envs.web import booking_flights, booking_rooms, booking_trips
 from thinkact.envs.web.booking_data import SCHEMA
 from thinkact.envs.web.booking_fill import fill
-from thinkact.envs.web.site import NOW, App, Knobs, Page
+from thinkact.envs.web.site import NOW, App, Knobs, Page, Web
+from thinkact.envs.web.tasks import register_app
 
-__all__ = ["Booking"]
+__all__ = ["BOOKING", "Booking"]
 
 
 class Booking(App):
@@ -21,7 +22,10 @@ class Booking(App):
     host = "booking.test"
     title = "Wayfarer"
     schema = SCHEMA
-    menu = (("Flights", "/"), ("Rooms", "/rooms"), ("My bookings", "/trips"), ("Travellers", "/travellers"))
+
+    def links(self, web: Web) -> Sequence[tuple[str, str]]:
+        """Return the menu."""
+        return (("Flights", "/"), ("Rooms", "/rooms"), ("My bookings", "/trips"), ("Travellers", "/travellers"))
 
     def fill(self, db: sqlite3.Connection, rng: random.Random, knobs: Knobs) -> None:
         """Insert the seeded world."""
@@ -60,3 +64,6 @@ class Booking(App):
             "/stay/{ref}/move": rooms.move_stay,
         }
         return [*get, *post, *(Page(method, path, page) for path, page in both.items() for method in ("GET", "POST"))]
+
+
+BOOKING = register_app(Booking())

@@ -16,11 +16,15 @@ from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw
 
 ItemT = TypeVar("ItemT")
-_WAYS = "(SELECT group_concat(k) FROM (SELECT way || flight_id || '@' || day k FROM segment WHERE trip_id = trip.id ORDER BY id))"
+_WAYS = (
+    "(SELECT group_concat(k) FROM (SELECT way || flight_id || '@' || day k FROM segment "
+    "WHERE trip_id = trip.id ORDER BY id))"
+)
 _PEOPLE = (
     "(SELECT group_concat(k) FROM (SELECT first || ' ' || last || ' ' || born || ' ' || passport k FROM passenger "
     "WHERE trip_id = trip.id ORDER BY passport))"
 )
+LIGHT = "Choose the Light fare, without extra bags."
 Person = tuple[str, str, str, str]
 
 
@@ -61,7 +65,8 @@ class Trip:
             for flight in each.flights
         ]
         people = [" ".join(each) for each in sorted(self.people, key=lambda each: each[3])]
-        sql = f"status = 'confirmed' AND cabin = ? AND fare = ? AND bags = ? AND email = ? AND {_WAYS} = ? AND {_PEOPLE} = ?"
+        sql = "status = 'confirmed' AND cabin = ? AND fare = ? AND bags = ? AND email = ?"
+        sql += f" AND {_WAYS} = ? AND {_PEOPLE} = ?"
         values: tuple[Any, ...] = (self.cabin, self.fare, self.bags, EMAIL, ",".join(keys), ",".join(people))
         return (f"{sql} AND card_id = ?", (*values, self.card)) if self.card else (sql, values)
 
@@ -73,12 +78,17 @@ def book_trips(draw: Draw, *trips: Trip) -> tuple[tuple[Goal, ...], tuple[Allowe
     goals, allowed = [], []
     for number, trip in enumerate(trips, 1):
         sql, values = trip.condition()
-        goals.append(Goal(f"trip {number} is booked", f"SELECT count(*) = 1 FROM trip WHERE id > {last} AND {sql}", values))
+        goals.append(
+            Goal(f"trip {number} is booked", f"SELECT count(*) = 1 FROM trip WHERE id > {last} AND {sql}", values)
+        )
         allowed.append(Allowed("trip", f"id {new} AND {sql}", ops=("insert",), params=values))
         if trip.seats:
             mine = f"segment_id IN (SELECT id FROM segment WHERE trip_id {new})"
             goals.append(
-                Goal(f"seats of trip {number}", f"SELECT count(*) = {len(trip.people)} FROM seat WHERE {mine} AND {trip.seats}")
+                Goal(
+                    f"seats of trip {number}",
+                    f"SELECT count(*) = {len(trip.people)} FROM seat WHERE {mine} AND {trip.seats}",
+                )
             )
             allowed.append(Allowed("seat", f"{mine} AND {trip.seats}", ops=("insert",)))
     # What hangs on a trip that is allowed is judged with it: their contents are part of its condition.
@@ -112,7 +122,9 @@ def book_stays(draw: Draw, *wanted: Stay) -> tuple[tuple[Goal, ...], tuple[Allow
     goals, allowed = [], []
     for number, stay in enumerate(wanted, 1):
         sql, values = stay.condition()
-        goals.append(Goal(f"stay {number} is booked", f"SELECT count(*) = 1 FROM stay WHERE id > {last} AND {sql}", values))
+        goals.append(
+            Goal(f"stay {number} is booked", f"SELECT count(*) = 1 FROM stay WHERE id > {last} AND {sql}", values)
+        )
         allowed.append(Allowed("stay", f"id <= {last + len(wanted)} AND {sql}", ops=("insert",), params=values))
     return tuple(goals), tuple(allowed)
 
@@ -205,10 +217,12 @@ class FlightLine:
 
 
 _FLIGHT = re.compile(
-    r'"([A-Z]{2} \d+(?: \+ [A-Z]{2} \d+)?)" *\| *(\d\d:\d\d) *\| *(\d\d:\d\d) *\| *(\d+) h (\d\d) min *\| *(direct|via \w+) *\| '
-    r"*([^|\n]+?) *\| *EUR (\d+)"
+    r'"([A-Z]{2} \d+(?: \+ [A-Z]{2} \d+)?)" *\| *(\d\d:\d\d) *\| *(\d\d:\d\d) *\| *(\d+) h (\d\d) min *'
+    r"\| *(direct|via \w+) *\| *([^|\n]+?) *\| *EUR (\d+)"
 )
-_HOTEL = re.compile(r'"([^"\n]+)" *\| *(\d) *\| *([\d.]+) *\| *([\d.]+) km *\| *(\w+) *\| *(free|not free) *\| *EUR (\d+)')
+_HOTEL = re.compile(
+    r'"([^"\n]+)" *\| *(\d) *\| *([\d.]+) *\| *([\d.]+) km *\| *(\w+) *\| *(free|not free) *\| *EUR (\d+)'
+)
 
 
 def flight_lines(pilot: Pilot) -> list[FlightLine]:
@@ -220,9 +234,17 @@ def flight_lines(pilot: Pilot) -> list[FlightLine]:
 
 
 def search_flights(
-    pilot: Pilot, origin: str, dest: str, day: str, *, back: str = "", adults: int = 1, cabin: str = "economy", direct: bool = False,
+    pilot: Pilot,
+    origin: str,
+    dest: str,
+    day: str,
+    *,
+    back: str = "",
+    adults: int = 1,
+    cabin: str = "economy",
+    direct: bool = False,
     latest: str = "",
-) -> Moves:  # fmt: skip
+) -> Moves:
     """Fill in the search and send it."""
     if pilot.find("button", "Search flights") is None:
         yield from pilot.click("link", "Flights")

@@ -184,7 +184,7 @@ def change_trip(web: Web, ref: str, way: str) -> Reply:
         return web.refuse(404, "There is no such part of this trip.")
     if FARES[trip["fare"]].change is None:
         return web.refuse(409, "The Light fare cannot be changed.")
-        today = web.now.date().isoformat()
+    today = web.now.date().isoformat()
     asked = web.text("day") if web.method == "POST" else web.query.get("day", "")
     day = read_day(asked)
     error = ""
