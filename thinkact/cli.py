@@ -10,10 +10,11 @@ import typer
 
 import thinkact
 from thinkact import cli_common as common
-from thinkact.cli_corpus import app as corpus_app
+from thinkact.cli_corpus_share import app as corpus_app
 from thinkact.cli_credit import credit_bench
 from thinkact.cli_endpoint import serve
 from thinkact.cli_sandbox import app as sandbox_app
+from thinkact.cli_serve import serve_board
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 board_app = typer.Typer(no_args_is_help=True, help="Show, export or rebuild the local leaderboard.")
 app.add_typer(board_app, name="leaderboard")
+board_app.command("serve")(serve_board)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(sandbox_app, name="sandbox")
 app.command("credit-bench")(credit_bench)
