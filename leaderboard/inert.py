@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -11,6 +12,10 @@ MAX_CHARS = 20_000
 
 #: Control, format (bidi overrides, zero-width and tag characters), surrogate, line and paragraph separator.
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Letters and marks that show as nothing: Hangul fillers, the grapheme joiner, variation selectors 17 to 256.
+_BLANK = frozenset({0x34F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0xE0100, 0xE01F0)})
+#: All that is looked at twice; most text has none of it.
+_SUSPECT = re.compile(r"[^\x20-\x7e\n\t]")
 
 
 def inert(text: str, limit: int | None = MAX_CHARS) -> str:
@@ -26,15 +31,14 @@ def inert(text: str, limit: int | None = MAX_CHARS) -> str:
     left_out = 0 if limit is None else max(0, len(text) - limit)
     if left_out:
         text = text[:limit]
-    text = text.replace("\r\n", "\n")
-    if not text.isascii() or not text.isprintable():
-        text = "".join(map(_spell, text))
+    text = _SUSPECT.sub(_spell, text.replace("\r\n", "\n"))
     return f"{text}\n… {left_out:,} more characters left out" if left_out else text
 
 
 def one_line(text: str, limit: int = 120) -> str:
     """Return :func:`inert` text on a single line, for names, ids and table cells."""
-    line = inert(text, None).replace("\n", "␊").replace("\t", "␉")
+    # What is spelt out only grows: no more of a huge text is looked at than can be shown.
+    line = inert(text[: limit + 1], None).replace("\n", "␊").replace("\t", "␉")
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -44,9 +48,10 @@ def script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _spell(char: str) -> str:
+def _spell(found: re.Match[str]) -> str:
+    char = found[0]
     code = ord(char)
-    if char in "\n\t" or unicodedata.category(char) not in _ACTIVE:
+    if unicodedata.category(char) not in _ACTIVE and code not in _BLANK:
         return char
     if code < 0x20:
         return chr(0x2400 + code)

@@ -1,22 +1,29 @@
 "use strict";
 (() => {
   const filters = document.getElementById("filters");
+  const search = document.getElementById("search");
+  const buttons = [...filters.querySelectorAll("button")];
   const rows = [...document.querySelectorAll("#episodes tbody tr")];
-  const show = (wanted) => {
-    if (![...filters.children].some((button) => button.dataset.filter === wanted)) wanted = "all";
-    for (const button of filters.children)
-      button.setAttribute("aria-pressed", String(button.dataset.filter === wanted));
+  let wanted = "all";
+  const show = () => {
+    const text = search.value.trim().toLowerCase();
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.filter === wanted));
     for (const row of rows) {
-      row.hidden = wanted !== "all" && row.dataset.status !== wanted;
       const link = row.querySelector("a");
-      link.hash = link.hash.split("/")[0] + (wanted === "all" ? "" : "/" + wanted);
+      row.hidden = (wanted !== "all" && row.dataset.status !== wanted)
+        || !row.cells[1].textContent.toLowerCase().includes(text);
+      link.hash = link.hash.split("&f=")[0] + (wanted === "all" ? "" : "&f=" + wanted);
     }
   };
   filters.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
-    show(button.dataset.filter);
-    history.replaceState(null, "", "#" + button.dataset.filter);
+    wanted = button.dataset.filter;
+    show();
+    history.replaceState(null, "", "#f=" + wanted);
   });
-  show(location.hash.slice(1));
+  search.addEventListener("input", show);
+  const asked = new URLSearchParams(location.hash.slice(1)).get("f");
+  if (buttons.some((button) => button.dataset.filter === asked)) wanted = asked;
+  show();
 })();

@@ -1,181 +1,76 @@
 "use strict";
 (() => {
-  const CLIP = 1200;
   const MARKS = { solved: "✓", failed: "✗", error: "!" };
+  const FILTERS = ["all", "solved", "failed", "error"];
+  const { h } = Transcript;
   const byId = (id) => document.getElementById(id);
   const listing = JSON.parse(byId("listing").textContent);
   const items = listing.items.map(([status, task, score], index) => ({ status, task, score, index }));
+  const first = Number(document.querySelector('script[id^="episode-"]').id.slice(8));
+  const box = byId("transcript");
   let filter = "all";
-  let current = 0;
-  let tokens = false;
+  let current = -1;
   let opened = null;
+  let drawn = null;
+  let settings = {};
 
-  // Text only ever becomes text nodes.
-  const h = (tag, className, ...children) => {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    node.append(...children.filter((child) => child !== null));
-    return node;
-  };
-  const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
   const matches = (item) => filter === "all" || item.status === filter;
+  const page = (index) => {
+    let at = 0;
+    while (at + 1 < listing.starts.length && listing.starts[at + 1] <= index) at++;
+    return at;
+  };
+  const hash = (index, turn) => `#e=${index}` + (turn > 1 ? `&t=${turn}` : "") + (filter === "all" ? "" : `&f=${filter}`);
+  const address = (index) => `episodes-${page(index)}.html${hash(index)}`;
 
-  function block(label, text, className) {
-    const body = h("pre", "text", text.length > CLIP * 1.25 ? text.slice(0, CLIP) + "…" : text);
-    const box = h("div", "block " + className, h("p", "label", label), body);
-    if (text.length > CLIP * 1.25) {
-      const more = h("button", "more", `Show all ${text.length.toLocaleString("en")} characters`);
-      more.type = "button";
-      more.addEventListener("click", () => {
-        body.textContent = text;
-        more.remove();
-      });
-      box.append(more);
-    }
-    return box;
+  function remember(turn) {
+    history.replaceState(null, "", hash(current, turn));
+    opened = location.hash;
   }
 
-  function callView(call) {
-    if (call.error) return h("div", "call broken", h("span", "name", "unreadable call"), h("p", "", call.error));
-    const short = call.arguments.every(([, value]) => value.length < 70 && !value.includes("\n"));
-    if (short) {
-      const line = h("div", "call", h("span", "name", call.name || "(no name)"), h("span", "paren", "("));
-      call.arguments.forEach(([key, value], at) => {
-        if (at) line.append(", ");
-        if (key) line.append(h("span", "key", key + "="));
-        line.append(h("span", "value", value));
-      });
-      line.append(h("span", "paren", ")"));
-      return line;
-    }
-    return h("div", "call", h("span", "name", call.name || "(no name)"),
-      ...call.arguments.map(([key, value]) => block(key, value, "argument")));
-  }
-
-  function tokenView(turn) {
-    const flow = h("div", "tokens");
-    if (turn.fed_tokens.length) {
-      const fed = h("span", "fed");
-      fed.title = `fed to the model, mask 0: ${turn.fed} tokens`;
-      fed.textContent = turn.fed_tokens.join("");
-      flow.append(fed);
-    }
-    turn.sampled_tokens.forEach((text, at) => {
-      const logprob = turn.logprobs[at] ?? null;
-      const token = h("span", "token", text);
-      if (logprob !== null) {
-        token.classList.add("p" + Math.min(9, Math.floor(10 * Math.exp(Math.min(0, logprob)))));
-        token.title = `log-prob ${logprob.toFixed(3)} · p ${Math.exp(logprob).toFixed(3)} · mask 1`
-          + (turn.advantage === null ? "" : ` · advantage ${signed(turn.advantage)}`);
+  function open() {
+    opened = location.hash;
+    const asked = new URLSearchParams(location.hash.slice(1));
+    const wanted = FILTERS.includes(asked.get("f")) ? asked.get("f") : "all";
+    let index = /^\d+$/.test(asked.get("e") ?? "") ? Number(asked.get("e")) : first;
+    if (!byId("episode-" + index)) {
+      if (index < items.length && page(index) !== page(first)) {
+        filter = wanted;
+        location.replace(address(index) + (asked.get("t") ? "&t=" + asked.get("t") : ""));
+        return;
       }
-      flow.append(token);
-    });
-    const scale = h("span", "scale", "p = 0 ");
-    for (let step = 0; step < 10; step++) scale.append(h("span", "token p" + step, "\u00a0\u00a0"));
-    scale.append(" 1");
-    const missing = turn.sampled - turn.sampled_tokens.length + turn.fed - turn.fed_tokens.length;
-    return h("div", "block", h("p", "label", `tokens · ${turn.fed} fed (mask 0), ${turn.sampled} sampled (mask 1)`
-      + (missing ? ` · ${missing} not shown` : "")), scale, flow);
-  }
-
-  function turnView(turn, number, prompt) {
-    const head = h("header", "", h("h2", "", `Turn ${number}`));
-    if (turn.invalid) head.append(h("span", "tag bad", "invalid action"));
-    for (const fault of turn.faults) head.append(h("span", "tag", fault.replaceAll("_", " ")));
-    if (turn.stop !== "stop") head.append(h("span", "tag", "stopped: " + turn.stop));
-    if (turn.advantage !== null)
-      head.append(h("span", "tag " + (turn.advantage > 0 ? "good" : turn.advantage < 0 ? "bad" : ""),
-        "advantage " + signed(turn.advantage)));
-    head.append(h("span", "reward " + (turn.reward > 0 ? "good" : turn.reward < 0 ? "bad" : "none"),
-      signed(turn.reward)));
-    const box = h("section", "turn", head);
-    box.id = "turn-" + number;
-    if (turn.observation && !prompt) box.append(block("observation", turn.observation, "observation"));
-    if (tokens && turn.sampled_tokens) box.append(tokenView(turn));
-    else {
-      if (turn.thought) box.append(block("thought", turn.thought, "thought"));
-      const readable = turn.calls.filter((call) => !call.error);
-      if (turn.calls.length)
-        box.append(h("div", "block", h("p", "label", turn.calls.length > 1 ? "calls" : "call"),
-          ...turn.calls.map(callView)));
-      if (turn.action && !readable.length) box.append(block("action as written", turn.action, "action"));
-      if (!turn.action && !turn.calls.length) box.append(h("p", "dim", "No action."));
+      index = first;
     }
-    if (turn.result) box.append(block("result", turn.result, "result"));
-    if (turn.checks.length)
-      box.append(h("ul", "checks", ...turn.checks.map((check) =>
-        h("li", check.passed ? "passed" : "open", h("span", "mark", check.passed ? "✓" : "✗"),
-          h("span", "check", check.name, check.weight ? h("span", "weight", check.weight) : null,
-            check.evidence ? h("span", "evidence", check.evidence) : null)))));
-    return box;
-  }
-
-  function scoreline(turns) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("class", "scoreline");
-    svg.setAttribute("viewBox", `0 0 ${turns.length - 0.06} 1`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", "score after each turn");
-    let total = 0;
-    turns.forEach((turn, at) => {
-      total += turn.reward;
-      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      const height = Math.max(0.04, Math.min(1, total));
-      rect.setAttribute("x", String(at));
-      rect.setAttribute("width", "0.94");
-      rect.setAttribute("y", String(1 - height));
-      rect.setAttribute("height", String(height));
-      rect.setAttribute("class", turn.reward > 0 ? "gain" : turn.reward < 0 ? "loss" : "same");
-      svg.append(rect);
-    });
-    return svg;
-  }
-
-  function render() {
-    const source = byId("episode-" + current);
-    const episode = JSON.parse(source.textContent);
-    const facts = h("dl", "facts");
-    for (const [name, value] of episode.facts) facts.append(h("div", "", h("dt", "", name), h("dd", "", value)));
-    const head = h("header", "episode", h("p", "eyebrow", episode.env),
-      h("h1", "", episode.task),
-      h("p", "outcome", h("span", "status " + episode.status, episode.status), episode.ending === "cut by a limit" ? h("span", "dim", episode.ending) : null),
-      facts);
-    if (episode.turns.length > 1) head.append(scoreline(episode.turns));
-    if (episode.turns.some((turn) => turn.sampled_tokens)) {
-      const toggle = h("button", "toggle", tokens ? "Show calls (t)" : "Show tokens (t)");
-      toggle.type = "button";
-      toggle.setAttribute("aria-pressed", String(tokens));
-      toggle.addEventListener("click", flip);
-      head.append(toggle);
+    const turn = /^\d+$/.test(asked.get("t") ?? "") ? Number(asked.get("t")) : 1;
+    const other = index !== current;
+    if (other) {
+      current = index;
+      if (drawn) {
+        settings = drawn.settings;
+        drawn.end();
+      }
+      drawn = Transcript.draw(box, JSON.parse(byId("episode-" + index).textContent), { ...settings, onTurn: remember });
+      window.scrollTo(0, 0);
+      box.scrollTop = 0;
+      box.focus({ preventScroll: true });
     }
-    const nodes = [head];
-    if (episode.error) nodes.push(h("div", "fault", block("error", episode.error, "error")));
-    if (episode.turns.length && episode.turns[0].observation)
-      nodes.push(h("section", "task", block("task", episode.turns[0].observation, "prompt")));
-    episode.turns.forEach((turn, at) => nodes.push(turnView(turn, at + 1, at === 0)));
-    if (!episode.turns.length && !episode.error) nodes.push(h("p", "dim", "This episode has no turns."));
-    byId("transcript").replaceChildren(...nodes);
-  }
-
-  function flip() {
-    tokens = !tokens;
-    render();
+    if (turn > 1 || !other) drawn.go(turn);
+    if (byId("list").childElementCount === 0 || wanted !== filter) {
+      filter = wanted;
+      drawList();
+    }
+    follow();
   }
 
   function drawList() {
     const counts = { all: items.length, solved: 0, failed: 0, error: 0 };
     for (const item of items) counts[item.status] += 1;
-    byId("filters").replaceChildren(...Object.entries(counts).map(([name, count]) => {
+    byId("filters").replaceChildren(...FILTERS.map((name) => {
       const label = name === "error" ? "Errors" : name[0].toUpperCase() + name.slice(1);
-      const button = h("button", "", label + " ", h("span", "", String(count)));
+      const button = h("button", "", label + " ", h("span", "", String(counts[name])));
       button.type = "button";
       button.setAttribute("aria-pressed", String(name === filter));
-      button.addEventListener("click", () => {
-        filter = name;
-        history.replaceState(null, "", hash(current));
-        drawList();
-      });
+      button.addEventListener("click", () => choose(name));
       return button;
     }));
     byId("list").replaceChildren(...items.filter(matches).map((item) => {
@@ -183,16 +78,34 @@
         h("span", "mark " + item.status, MARKS[item.status]), h("span", "name", item.task),
         h("span", "score", item.score === null ? "–" : item.score.toFixed(2)));
       link.href = address(item.index);
-      if (item.index === current) link.setAttribute("aria-current", "true");
+      link.dataset.index = item.index;
       return h("li", "", link);
     }));
-    byId("up").hash = filter;
-    follow();
+    byId("up").hash = "f=" + filter;
   }
 
-  const hash = (index) => `#${index}` + (filter === "all" ? "" : `/${filter}`);
-  const page = (index) => Math.floor(index / listing.chunk);
-  const address = (index) => `episodes-${page(index)}.html${hash(index)}`;
+  function choose(name) {
+    filter = name;
+    drawList();
+    follow();
+    remember(drawn ? drawn.turn : 1);
+  }
+
+  function follow() {
+    const shown = items.filter(matches);
+    const place = shown.findIndex((item) => item.index === current);
+    byId("position").textContent = place < 0 ? `${shown.length} listed` : `${place + 1} / ${shown.length}`;
+    byId("previous").disabled = !shown.some((item) => item.index < current);
+    byId("next").disabled = !shown.some((item) => item.index > current);
+    const list = byId("list");
+    list.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    const link = list.querySelector(`[data-index="${current}"]`);
+    if (!link) return;
+    link.setAttribute("aria-current", "true");
+    const top = link.offsetTop - list.offsetTop;
+    if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 40)
+      list.scrollTop = top - list.clientHeight / 2;
+  }
 
   function step(direction) {
     for (let at = current + direction; at >= 0 && at < items.length; at += direction)
@@ -205,49 +118,25 @@
       }
   }
 
-  function follow() {
-    const shown = items.filter(matches);
-    const place = shown.findIndex((item) => item.index === current);
-    byId("position").textContent = place < 0 ? `${shown.length} listed` : `${place + 1} / ${shown.length}`;
-    byId("previous").disabled = !shown.some((item) => item.index < current);
-    byId("next").disabled = !shown.some((item) => item.index > current);
-    const link = document.querySelector("#list [aria-current]");
-    if (link) {
-      const list = byId("list");
-      const top = link.offsetTop - list.offsetTop;
-      if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 40)
-        list.scrollTop = top - list.clientHeight / 2;
-    }
-  }
-
-  function open() {
-    opened = location.hash;
-    const [index, wanted] = location.hash.slice(1).split("/");
-    filter = ["solved", "failed", "error"].includes(wanted) ? wanted : "all";
-    const first = Number(document.querySelector('script[id^="episode-"]').id.slice(8));
-    current = /^\d+$/.test(index) ? Number(index) : first;
-    if (!byId("episode-" + current)) {
-      if (current < items.length && page(current) !== page(first)) {
-        location.replace(address(current));
-        return;
-      }
-      current = first;
-    }
-    render();
-    drawList();
-    window.scrollTo(0, 0);
-    byId("transcript").scrollTop = 0;
-    byId("transcript").focus({ preventScroll: true });
-  }
-
+  const keys = byId("keys");
+  const help = () => keys.open ? keys.close() : keys.showModal();
+  const ACTIONS = {
+    j: () => drawn.step(1), ArrowRight: () => drawn.step(1), k: () => drawn.step(-1), ArrowLeft: () => drawn.step(-1),
+    g: () => drawn.go(1), G: () => drawn.go(Infinity), n: () => step(1), p: () => step(-1),
+    t: () => drawn.tokens(), a: () => drawn.colour(), "?": help,
+    f: () => choose(FILTERS[(FILTERS.indexOf(filter) + 1) % FILTERS.length]),
+  };
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
+  byId("help").addEventListener("click", help);
+  keys.querySelector("button").addEventListener("click", () => keys.close());
   window.addEventListener("hashchange", () => location.hash !== opened && open());
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea")) return;
-    if (event.key === "j" || event.key === "ArrowRight") step(1);
-    else if (event.key === "k" || event.key === "ArrowLeft") step(-1);
-    else if (event.key === "t") flip();
+    if (keys.open && event.key !== "?") return;
+    if (!Object.hasOwn(ACTIONS, event.key)) return;
+    event.preventDefault();
+    ACTIONS[event.key]();
   });
   open();
 })();
