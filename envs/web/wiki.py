@@ -13,7 +13,17 @@ from typing import Any
 from thinkact.envs.web import wiki_data
 from thinkact.envs.web.site import NOW, App, Knobs, Page, Refusal, Reply, Web
 from thinkact.envs.web.tasks import register_app
-from thinkact.envs.web.wiki_text import MAX_CHARS, normal, path_of, plain, redirect, sections, to_html, with_section
+from thinkact.envs.web.wiki_text import (
+    MAX_CHARS,
+    normal,
+    path_of,
+    plain,
+    redirect,
+    row_cells,
+    sections,
+    to_html,
+    with_section,
+)
 
 _PROTECTED = "This page is protected. Only administrators may change it."
 
@@ -25,13 +35,6 @@ class Wiki(App):
     host = "wiki.test"
     title = "Northwind Wiki"
     schema = wiki_data.SCHEMA
-    menu = (
-        ("Main page", "/"),
-        ("All pages", "/all"),
-        ("Categories", "/categories"),
-        ("Recent changes", "/changes"),
-        ("Watch list", "/watchlist"),
-    )
 
     def fill(self, db: sqlite3.Connection, rng: random.Random, knobs: Knobs) -> None:
         """Insert the articles of a company."""
@@ -40,6 +43,16 @@ class Wiki(App):
     def user(self, web: Web) -> str:
         """Return the reader's account."""
         return wiki_data.ME
+
+    def links(self, web: Web) -> Sequence[tuple[str, str]]:
+        """Return the top bar."""
+        return (
+            ("Main page", "/"),
+            ("All pages", "/all"),
+            ("Categories", "/categories"),
+            ("Recent changes", "/changes"),
+            ("Watch list", "/watchlist"),
+        )
 
     def common(self, web: Web) -> Mapping[str, Any]:
         """Return the function that writes a title into an address."""
@@ -134,7 +147,8 @@ def search(web: Web) -> Reply:
 
 def _line(text: str, terms: list[str]) -> str:
     """Return the first line of a text that holds one of the terms, to show with a hit."""
-    return next((line for line in text.split("\n") if any(term in line.casefold() for term in terms)), "")[:120]
+    line = next((line for line in text.split("\n") if any(term in line.casefold() for term in terms)), "")
+    return ": ".join(row_cells(line))[:120]
 
 
 def article(web: Web, slug: str) -> Reply:
@@ -142,7 +156,7 @@ def article(web: Web, slug: str) -> Reply:
     title = _title(slug)
     found = web.row("SELECT * FROM article WHERE title = ?", title)
     if found is None:
-        return web.render("missing.html", status=404, title=title, slug=path_of(title))
+        return web.render("missing.html", _status=404, title=title, slug=path_of(title))
     came_from = ""
     target = redirect(found["body"])
     if target and "redirect" not in web.query and "old" not in web.query:

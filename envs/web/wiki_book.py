@@ -152,7 +152,7 @@ def reads(article: Article, body: str, name: str = "", app: str = "") -> Goal:
 
 def open_page(pilot: Pilot, title: str) -> Moves:
     """Open the article of a title."""
-    yield from pilot.fill("searchbox", "Search", title, submit=True)
+    yield from pilot.fill("textbox", "Search", title, submit=True)
 
 
 def edit_page(pilot: Pilot, link: str, change: Callable[[str], str]) -> Moves:

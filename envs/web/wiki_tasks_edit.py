@@ -125,9 +125,8 @@ def _everywhere(draw: Draw, least: int, most: int) -> WebTask | None:
         return None
 
     def solve(pilot: Pilot) -> Moves:
-        yield from pilot.fill("searchbox", "Search", old, submit=True)
-        part = pilot.text[pilot.text.index("Search: ") :]
-        for title in re.findall(r'link \[e\d+\] "([^"]+)"', part.split("Create the page")[0]):
+        yield from pilot.fill("textbox", "Search", old, submit=True)
+        for title in [row[0] for row in table_rows(pilot)[1:]]:
             yield from open_page(pilot, title)
             yield from edit_page(pilot, "Edit", _swap(old, new))
         yield from pilot.done()
@@ -296,7 +295,8 @@ def _add_section(draw: Draw) -> WebTask | None:
         ("Accessibility", "Everything can be reached without stairs."),
         ("History", "Nobody has written it down yet."),
         ("Review", "This page is reviewed every spring."), ("Training", "A course is held twice a year."),
-        ("Emergency", "Leave by the nearest stairs and meet in the yard."), ("Languages", "English is fine everywhere."),
+        ("Emergency", "Leave by the nearest stairs and meet in the yard."),
+        ("Languages", "English is fine everywhere."),
     ])  # fmt: skip
     if heading in dict(sections(article.body)):
         return None

@@ -17,6 +17,7 @@ from thinkact.envs.web.wiki_book import (
     fact_on,
     open_page,
     reads,
+    table_rows,
     text_of,
     value_of,
 )
@@ -332,8 +333,7 @@ def _unwatch_some(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from pilot.click("link", "Watch list")
-        shown = pilot.read_all(r'link \[e\d+\] "([^"]+)"[, ]*last edited (\d{4}-\d\d-\d\d)')
-        for title in [title for title, at in shown if at < since]:
+        for title in [row[0] for row in table_rows(pilot)[1:] if row[1] < since]:
             yield from pilot.click("button", f"Stop watching {title}")
         yield from pilot.done()
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import wiki_words
-from thinkact.envs.web.pilot import Moves, Pilot
+from thinkact.envs.web.pilot import Element, Moves, Pilot
 from thinkact.envs.web.tasks import Draw, WebTask, template
 from thinkact.envs.web.wiki_book import (
     ASK,
@@ -89,8 +89,8 @@ def _whose_number(draw: Draw) -> WebTask | None:
         return None
 
     def solve(pilot: Pilot) -> Moves:
-        yield from pilot.fill("searchbox", "Search", number, submit=True)
-        yield from pilot.answer(pilot.read(r'link \[e\d+\] "([^"]+)"[: ]*(?:\| )?Extension'))
+        yield from pilot.fill("textbox", "Search", number, submit=True)
+        yield from pilot.answer(next(row[0] for row in table_rows(pilot) if row[1:] == [f"Extension: {number}"]))
 
     prompt = draw.say(f"Whose extension is {number}? Give the full name.",
                       f"Somebody called from extension {number}. Who was it? Give the full name.")  # fmt: skip
@@ -160,9 +160,9 @@ def _extreme_of_category(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, answer=Answer("name", ranked[-sign].title), steps=len(there) + 3)
 
 
-def _listed(pilot: Pilot, heading: str) -> list:  # type: ignore[type-arg]
-    """Return the links in the list below a page's heading."""
-    at = pilot.text.index(f"heading {heading}") if f"heading {heading}" in pilot.text else pilot.text.index("\n- list")
+def _listed(pilot: Pilot, heading: str) -> list[Element]:
+    """Return the links below a page's heading."""
+    at = pilot.text.index(f"# {heading}")
     return [element for element in pilot.elements() if element.role == "link" and element.at > at]
 
 
@@ -326,7 +326,7 @@ def _who_changed(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from _to_change(pilot, title, name)
-        yield from pilot.answer(pilot.read(r'Edit of \S+ \S+ by (?:link \[e\d+\] )?"?([^":\n]+)').strip())
+        yield from pilot.answer(pilot.read(r'Edit of \S+ \S+ by\s+(?:- )?link \[e\d+\] "([^"]+)"'))
 
     prompt = draw.say(f"Who changed {name} from {before} to {after} on the page {title}?",
                       f"On {title}, {name} went from {before} to {after}. Whose edit was that?")  # fmt: skip
@@ -340,7 +340,7 @@ def _category_size(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from pilot.click("link", "Categories")
-        yield from pilot.answer(pilot.read(rf'"{found["name"]}"\W*\((\d+)\)'))
+        yield from pilot.answer(next(row[1] for row in table_rows(pilot) if row[0] == found["name"]))
 
     prompt = draw.say(f"How many pages are in the category {found['name']}?",
                       f"Count the pages of the category {found['name']}.")  # fmt: skip
@@ -387,6 +387,12 @@ def _links_to_page(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, answer=Answer("number", str(n)))
 
 
+def _owned_on(pilot: Pilot) -> list[str]:
+    """Return what a team's page lists under Services."""
+    part = pilot.text[pilot.text.index("Edit section Services") :].split("Categories:")[0]
+    return re.findall(r'link \[e\d+\] "([^"]+)"', part)
+
+
 @template("wiki/services-of-lead", app="wiki", level=0)
 def _services_of_lead(draw: Draw) -> WebTask | None:
     """Which services does the team of a person own: person, team, list."""
@@ -400,8 +406,7 @@ def _services_of_lead(draw: Draw) -> WebTask | None:
     def solve(pilot: Pilot) -> Moves:
         yield from open_page(pilot, who.title)
         yield from pilot.click("link", fact_on(pilot, "Team"), near="Team |")
-        part = pilot.text[pilot.text.index("Edit section Services") :].split("Categories:")[0]
-        yield from pilot.answer("; ".join(re.findall(r'link \[e\d+\] "([^"]+)"', part)))
+        yield from pilot.answer("; ".join(_owned_on(pilot)))
 
     prompt = draw.say(f"Which services belong to the team of {who.title}? List them, separated by semicolons.",
                       f"{who.title} is in one of our teams. List the services of that team, separated by "
@@ -423,9 +428,8 @@ def _count_launched(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_page(pilot, team.title)
-        part = pilot.text[pilot.text.index("Edit section Services") :].split("Categories:")[0]
         n = 0
-        for title in re.findall(r'link \[e\d+\] "([^"]+)"', part):
+        for title in _owned_on(pilot):
             yield from open_page(pilot, title)
             n += int(fact_on(pilot, "Launched")) >= year
         yield from pilot.answer(str(n))
@@ -514,7 +518,7 @@ def _no_such_page(draw: Draw) -> WebTask | None:
     title = draw.rng.choice(absent)
 
     def solve(pilot: Pilot) -> Moves:
-        yield from pilot.fill("searchbox", "Search", title, submit=True)
+        yield from pilot.fill("textbox", "Search", title, submit=True)
         assert not pilot.shows(f"{name} |"), pilot.text
         yield from pilot.impossible()
 
