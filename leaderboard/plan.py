@@ -19,7 +19,7 @@ from thinkact.policies.rollout import Job
 BoardSplit = Literal["eval", "hidden"]
 BOARD_SPLITS: tuple[BoardSplit, ...] = ("eval", "hidden")
 #: What an installation may lack: the cell is left out, with the reason.
-_LACKING = (gym.error.Error, ImportError, ValueError, OSError, EnvironmentFault)
+LACKING = (gym.error.Error, ImportError, ValueError, OSError, EnvironmentFault)
 
 
 class _Frozen(BaseModel):
@@ -200,8 +200,8 @@ def make_plan(suite: Suite, agent: AgentNote, *, run: str, seed: int, secret: by
     for cell in suite.cells:
         try:
             cells.append(plan_cell(cell, suite.label, secret))
-        except _LACKING as error:
-            missing.append(Missing(env=cell.env, reason=_reason(error)))
+        except LACKING as error:
+            missing.append(Missing(env=cell.env, reason=reason_of(error)))
     if not cells:
         reasons = "; ".join(f"{each.env}: {each.reason}" for each in missing[:3])
         raise ValueError(f"nothing of the suite {suite.label} can be run here: {reasons}")
@@ -240,8 +240,8 @@ def _make(cell: Cell, split: str) -> gym.Env[str, str]:
     return cast("gym.Env[str, str]", env)
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause says what is missing."""
+def reason_of(error: BaseException) -> str:
+    """Return what is missing: the innermost cause says it."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {error}"[:300].encode("utf-8", "replace").decode()

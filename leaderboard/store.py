@@ -242,16 +242,17 @@ class Board:
             KeyError: When there is no such submission.
             RejectedSubmission: When the files are not what was submitted.
         """
-        jsonl, manifest_file = self._paths(submission)
-        manifest = read_manifest(manifest_file)
-        if manifest is None:
-            raise KeyError(f"no submission {submission!r} on this board")
-        found = read_back(manifest, jsonl.read_bytes())
+        manifest = self.manifest(submission)
+        found = read_back(manifest, self._paths(submission)[0].read_bytes())
         for receipt in manifest.episodes:
             yield found[receipt.digest] if receipt.digest in found else lost(manifest, receipt)
 
-    def meta(self, submission: str) -> dict[str, Any]:
-        """Return what was noted with a submission: how it was played, by what, on what.
+    def submissions(self) -> list[str]:
+        """Return the ids of all submissions, those that are not shown included."""
+        return sorted(path.stem for path in self._files.glob("[!.]*.json"))
+
+    def manifest(self, submission: str) -> Manifest:
+        """Return a submission's manifest: who, on what, how it was played, and the digest of every episode.
 
         Raises:
             KeyError: When there is no such submission.
@@ -259,7 +260,7 @@ class Board:
         manifest = read_manifest(self._paths(submission)[1])
         if manifest is None:
             raise KeyError(f"no submission {submission!r} on this board")
-        return manifest.meta
+        return manifest
 
     def submission_of(self, run: str) -> tuple[str, dict[str, Any]] | None:
         """Return the submission that a run of the board became, with its notes; None when there is none."""

@@ -10,6 +10,13 @@ while IFS= read -r line; do
     id=${id%%'"'*}
     task=${line#*'"task":"'}
     task=${task%%. f(*}
+    case $task in
+    'Write f(x): '*) ;;
+    *)
+      echo '{"type":"action","id":"'"$id"'","error":"not a task for me"}'
+      continue
+      ;;
+    esac
     number=${task##* }
     case $task in
     *'multiply by'*) value="x * $number" ;;
