@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from thinkact.envs.web import shop, shop_tasks_look
+from thinkact.envs.web import (
+    shop,
+    shop_tasks_account,
+    shop_tasks_cannot,
+    shop_tasks_do,
+    shop_tasks_long,
+    shop_tasks_look,
+    shop_tasks_order,
+)
 from thinkact.envs.web.env import WebEnv
 
-#: What has to be imported for the family to be known.
-PARTS = (shop, shop_tasks_look)
+#: Imported for what they register: the application and its templates.
+PARTS = (
+    shop,
+    shop_tasks_look,
+    shop_tasks_do,
+    shop_tasks_account,
+    shop_tasks_order,
+    shop_tasks_long,
+    shop_tasks_cannot,
+)
 
 
 class ShopEnv(WebEnv):

@@ -291,7 +291,7 @@ def find_order(draw: Draw) -> WebTask | None:
     )
 
 
-@template("shop/spent-on", app="shop", level=2)
+@template("shop/spent-on", app="shop", level=1)
 def spent_on(draw: Draw) -> WebTask | None:
     """The sum of the totals of all orders of one status, over several pages."""
     status = draw.rng.choice(("delivered", "shipped", "processing", "cancelled"))
@@ -326,7 +326,7 @@ def spent_on(draw: Draw) -> WebTask | None:
 @template("shop/lightest", app="shop", level=2)
 def lightest(draw: Draw) -> WebTask | None:
     """Which of several products weighs least: each has to be opened."""
-    chosen = draw.some(draw.rows("SELECT * FROM product ORDER BY id"), 4)
+    chosen = draw.some(draw.rows("SELECT * FROM product ORDER BY id"), 5)
     if len({row["weight"] for row in chosen}) < len(chosen):
         return None
     heavy = draw.rng.random() < 0.5
@@ -348,7 +348,7 @@ def lightest(draw: Draw) -> WebTask | None:
     )
 
 
-@template("shop/oldest-under-way", app="shop", level=1)
+@template("shop/days-since", app="shop", level=0)
 def days_since(draw: Draw) -> WebTask | None:
     """How many days ago the last order of a status was placed."""
     status = draw.rng.choice(STATUSES)
