@@ -120,6 +120,27 @@ def run_submission(
     return result
 
 
+def begun(
+    board: Path,
+    agent: AgentSpec | Path | str | Policy,
+    suite: Suite | Path | str,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    allow_network: bool = False,
+    isolation: Isolation = "strict",
+) -> bool:
+    """Tell whether a submission was begun and has not ended. Arguments are :func:`run_submission`'s.
+
+    Raises:
+        SecretError, SuiteError, SpecError: See there.
+    """
+    suite = suite if isinstance(suite, Suite) else find_suite(suite)
+    who = _Agent(agent, name, allow_network=allow_network, isolation=isolation)
+    run = run_name(who.note, suite, seed, secrets.board_file(board).commitment)
+    return (board / "running" / run / "plan.json").exists()
+
+
 class _Agent:
     """Who plays, and how to open it."""
 

@@ -10,11 +10,13 @@ import typer
 
 import thinkact
 from thinkact import cli_common as common
+from thinkact.cli_board import DEFAULT_BOARD, BoardOption, JsonOption
+from thinkact.cli_board import app as board_app
 from thinkact.cli_corpus_share import app as corpus_app
 from thinkact.cli_credit import credit_bench
 from thinkact.cli_endpoint import serve
 from thinkact.cli_sandbox import app as sandbox_app
-from thinkact.cli_serve import serve_board
+from thinkact.cli_submit import submit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,13 +24,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Environments over real tools, agents that think and act, a trainer and a leaderboard.",
 )
-board_app = typer.Typer(no_args_is_help=True, help="Show, export or rebuild the local leaderboard.")
 app.add_typer(board_app, name="leaderboard")
-board_app.command("serve")(serve_board)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(sandbox_app, name="sandbox")
 app.command("credit-bench")(credit_bench)
 app.command("serve")(serve)
+app.command("submit")(submit)
 
 EnvId = Annotated[str, typer.Argument(help="For example thinkact/FactbookQA-v0; see `thinkact envs`.")]
 PolicyOption = Annotated[str, typer.Option("--policy", help=common.POLICY_HELP)]
@@ -39,9 +40,6 @@ Temperature = Annotated[float, typer.Option(help="hf: of sampling; 0 is greedy."
 MaxNewTokens = Annotated[int, typer.Option(help="hf: tokens of one turn.", min=1)]
 MaxLen = Annotated[int, typer.Option(help="hf: tokens of one episode.", min=64)]
 Dtype = Annotated[str, typer.Option(help="hf: bf16 or fp32.")]
-BoardOption = Annotated[Path, typer.Option("--board", help="Folder of the leaderboard.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
-DEFAULT_BOARD = Path("runs/leaderboard")
 
 
 @app.callback(invoke_without_command=True)
@@ -154,7 +152,7 @@ def evaluate(
     seed: SeedOption = 1234,
     board: BoardOption = DEFAULT_BOARD,
     name: Annotated[str | None, typer.Option(help="On the leaderboard; by default the policy's.")] = None,
-    submit: Annotated[bool, typer.Option("--submit", help="Put the result on the leaderboard.")] = False,
+    put: Annotated[bool, typer.Option("--submit", help="Put the result on the leaderboard.")] = False,
     concurrency: Concurrency = 32,
     env: EnvOptions = None,
     temperature: Temperature = 1.0,
@@ -191,13 +189,13 @@ def evaluate(
     if len(played) < tasks:
         raise common.UserError(f"Interrupted after {len(played)} of {tasks} tasks; a part is no measurement.")
     figures: dict[str, Any] = asdict(summarise(played))
-    if submit:
+    if put:
         kind: Literal["agent", "baseline"] = "baseline" if policy in ("null", "random", "expert") else "agent"
         settings = {"policy": policy, "seed": seed, "temperature": temperature}
         figures["submission"] = common.open_board(board, create=True).submit(
             name or player.name, played, kind=kind, suite=common.suite_of(kwargs), meta=settings
         )
-    _show(f"{name or player.name} on {env_id}, {split}", figures, board if submit else None, as_json)
+    _show(f"{name or player.name} on {env_id}, {split}", figures, board if put else None, as_json)
 
 
 def _show(title: str, figures: dict[str, Any], written: Path | None, as_json: bool) -> None:
@@ -264,56 +262,6 @@ def train(
     if dry_run:
         raise typer.Exit(dry_run_report(request, as_json=as_json))
     train_and_publish(request, as_json=as_json)
-
-
-@board_app.command("show")
-def board_show(
-    board: BoardOption = DEFAULT_BOARD,
-    suite: Annotated[str | None, typer.Option(help="Only these environment settings.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Print the board: success with 95 % intervals, and ranks that admit ties."""
-    from thinkact.leaderboard import as_dict, table
-
-    opened = common.open_board(board)
-    if as_json:
-        common.print_json(as_dict(opened, suite))
-    else:
-        common.out.print(table(opened, suite))
-
-
-@board_app.command("export")
-def board_export(
-    board: BoardOption = DEFAULT_BOARD,
-    site: Annotated[Path | None, typer.Option(help="Folder of the site; default BOARD/site.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Only these environment settings.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write the board as static pages, with a transcript of every episode."""
-    from thinkact.leaderboard import export_site
-
-    try:
-        index = export_site(common.open_board(board), site or board / "site", suite=suite)
-    except FileExistsError as error:
-        raise common.UserError(str(error)) from error
-    if as_json:
-        common.print_json({"index": str(index)})
-    else:
-        print(index)
-
-
-@board_app.command("rebuild")
-def board_rebuild(board: BoardOption = DEFAULT_BOARD, as_json: JsonOption = False) -> None:
-    """Derive the index anew from the episode files, which are the truth."""
-    opened = common.open_board(board)
-    opened.rebuild()
-    rows, withheld = len(opened.rows(history=True)), opened.withheld()
-    if as_json:
-        common.print_json({"rows": rows, "withheld": withheld})
-        return
-    print(f"{rows} rows")
-    for submission, reason in withheld.items():
-        print(f"withheld: {submission}: {reason}")
 
 
 @app.command()
