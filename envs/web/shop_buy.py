@@ -174,7 +174,15 @@ def payment(web: Web, errors: dict[str, str] | None = None, form: dict[str, str]
     _draft(web, "address")
     cards = web.rows("SELECT * FROM card ORDER BY id")
     deliveries = [(key, words) for key, (words, _) in DELIVERIES.items()]
-    return web.render("checkout_payment.html", cards=cards, deliveries=deliveries, errors=errors or {}, form=form or {})
+    return web.render(
+        "checkout_payment.html",
+        cards=cards,
+        deliveries=deliveries,
+        prices={key: cents for key, (_, cents) in DELIVERIES.items()},
+        free=FREE_FROM,
+        errors=errors,
+        form=form,
+    )
 
 
 def payment_save(web: Web) -> Reply:

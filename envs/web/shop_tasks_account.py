@@ -73,8 +73,8 @@ def cancel_by_product(draw: Draw) -> WebTask | None:
     )
 
 
-@template("shop/buy-again", app="shop", level=0)
-def buy_again(draw: Draw) -> WebTask | None:
+@template("shop/reorder", app="shop", level=0)
+def reorder(draw: Draw) -> WebTask | None:
     """Put what an order held into the cart."""
     order = draw.pick(
         "SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM order_line JOIN variant ON variant.id = variant_id"

@@ -21,8 +21,8 @@ def plain(amount: str) -> str:
     return amount.replace(",", "")
 
 
-@template("shop/price-of", app="shop", level=0)
-def price_of(draw: Draw) -> WebTask | None:
+@template("shop/product-price", app="shop", level=0)
+def product_price(draw: Draw) -> WebTask | None:
     """What a product costs."""
     item = draw.pick("SELECT * FROM product ORDER BY id")
     assert item is not None

@@ -50,8 +50,8 @@ def order_item(draw: Draw) -> WebTask | None:
     )
 
 
-@template("shop/order-gift", app="shop", level=2)
-def order_gift(draw: Draw) -> WebTask | None:
+@template("shop/order-present", app="shop", level=2)
+def order_present(draw: Draw) -> WebTask | None:
     """Order something with a message."""
     gift = draw.rng.choice(("Happy birthday!", "Get well soon", "With love", "Thank you for everything", "Well done"))
     item, by = items(draw, 1, most=1)[0], way(draw, gift=gift)
@@ -309,8 +309,8 @@ def wish_clear_over(draw: Draw) -> WebTask | None:
     )
 
 
-@template("shop/wish-lightest", app="shop", level=2)
-def wish_lightest(draw: Draw) -> WebTask | None:
+@template("shop/wish-light", app="shop", level=2)
+def wish_light(draw: Draw) -> WebTask | None:
     """Put the lightest of three named products on the wish list."""
     sql = "SELECT * FROM product WHERE id NOT IN (SELECT product_id FROM wish) ORDER BY id"
     chosen = draw.some(draw.rows(sql), 3)
@@ -335,8 +335,8 @@ def wish_lightest(draw: Draw) -> WebTask | None:
     )
 
 
-@template("shop/return-order", app="shop", level=2)
-def return_order(draw: Draw) -> WebTask | None:
+@template("shop/return-all", app="shop", level=2)
+def return_all(draw: Draw) -> WebTask | None:
     """Send everything in an order back."""
     order = draw.pick(
         "SELECT order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND"
