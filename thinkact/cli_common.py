@@ -33,7 +33,9 @@ err = Console(stderr=True)
 
 POLICY_HELP = (
     "null, random, expert, hf:MODEL (smollm2-135m, a folder such as runs/default/model, or an id), agent:FOLDER (with "
-    "an agent.toml), command:PROGRAM (see docs/agents.md), or endpoint:URL#MODEL (OpenAI-compatible, URL up to /v1)."
+    "an agent.toml), command:PROGRAM (see docs/agents.md), or endpoint:URL#MODEL (OpenAI-compatible, URL up to /v1). "
+    "Before any of them, vote:N: takes what most of N attempts say, plan: has a plan written first, delegate: adds "
+    "sub-agents."
 )
 #: Agents that run until this process ends.
 _open_agents = contextlib.ExitStack()
@@ -218,6 +220,23 @@ def make_policy(
     kind, colon, model = spec.partition(":")
     if not colon and spec in POLICIES:
         return POLICIES[spec]()
+    if kind in ("vote", "plan", "delegate") and model:
+        from thinkact.policies.thinking import DelegatePolicy, PlanPolicy, VotePolicy
+
+        attempts, _, rest = model.partition(":") if kind == "vote" else ("", "", model)
+        if kind == "vote" and (not attempts.isdecimal() or int(attempts) < 2 or not rest):
+            raise UserError(f"{spec!r}: write vote:5:hf:MODEL, with at least 2 attempts.")
+        inner = make_policy(
+            rest,
+            concurrency=concurrency,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            max_len=max_len,
+            dtype=dtype,
+        )
+        if kind == "vote":
+            return VotePolicy(inner, int(attempts))
+        return PlanPolicy(inner) if kind == "plan" else DelegatePolicy(inner)
     if kind in ("agent", "command") and model:
         from thinkact.leaderboard.agents import command_agent, load_agent, open_agent
 

@@ -12,6 +12,8 @@ import typer
 from thinkact import cli_common as common
 from thinkact.cli_corpus import Backend, Json, Name, _checked, _open, app
 
+__all__ = ["app"]
+
 
 @app.command()
 def serve(
@@ -63,7 +65,8 @@ def cassette(
     \b
     thinkact corpus cassette answers.cassette --out rows.jsonl
     """  # noqa: D301
-    from thinkact.tools.search.cassette import CassetteDamaged, describe_cassette, export_cassette
+    from thinkact.tools.search.cassette import describe_cassette, export_cassette
+    from thinkact.tools.search.faults import CassetteDamaged
 
     try:
         found = describe_cassette(file)
