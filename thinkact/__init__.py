@@ -14,6 +14,7 @@ ENV_ENTRY_POINTS = {
     "thinkact/DocsQA-v0": "thinkact.envs.docs.env:DocsQAEnv",
     "thinkact/FactbookQA-v0": "thinkact.envs.factbook.env:FactbookQAEnv",
     "thinkact/Math-v0": "thinkact.envs.math.env:MathEnv",
+    "thinkact/MiniWoB-v0": "thinkact.envs.miniwob.env:MiniWoBEnv",
     "thinkact/Proof-v0": "thinkact.envs.proof.env:ProofEnv",
     "thinkact/PythonTask-v0": "thinkact.envs.python_task:PythonTaskEnv",
     "thinkact/Research-v0": "thinkact.envs.research.env:ResearchEnv",

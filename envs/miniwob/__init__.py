@@ -1,0 +1,1 @@
+"""MiniWoB++, a foreign suite of small web tasks, through thinkact's browser."""
