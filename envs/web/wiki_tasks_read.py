@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 
@@ -13,9 +12,7 @@ from thinkact.envs.web.tasks import Draw, WebTask, template
 from thinkact.envs.web.wiki_book import (
     ASK,
     FOLLOW,
-    Article,
     Book,
-    cells,
     fact_on,
     gold,
     names,
@@ -237,102 +234,6 @@ def _list_sum(draw: Draw) -> WebTask | None:
     )
 
 
-def _page(draw: Draw, book: Book) -> Article:
-    return draw.rng.choice([each for each in book.of() if each.kind != "Archive"])
-
-
-@template("wiki/last-editor", app="wiki", level=0)
-def _last_editor(draw: Draw) -> WebTask | None:
-    book = Book(draw)
-    found = _page(draw, book)
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from open_page(pilot, found.title)
-        yield from pilot.answer(pilot.read(r"Last edited \S+ \S+ by ([^\n\"]+)"))
-
-    prompt = draw.say(f"Who was the last to edit the page {found.title}? Give the name of the account.",
-                      f"Whose is the latest edit of {found.title}? Give the name of the account.")  # fmt: skip
-    return WebTask(prompt, solve, answer=Answer("literal", found.editor))
-
-
-@template("wiki/edits-of-page", app="wiki", level=0)
-def _edits_of_page(draw: Draw) -> WebTask | None:
-    book = Book(draw)
-    found = _page(draw, book)
-    counts = draw.rows("SELECT author, count(*) AS n FROM revision WHERE article_id = ? GROUP BY author ORDER BY "
-                       "author",
-                       found.id)  # fmt: skip
-    author, n = draw.rng.choice(counts)
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from open_page(pilot, found.title)
-        yield from pilot.click("link", "History")
-        yield from pilot.answer(str(sum(row[1] == author for row in table_rows(pilot) if len(row) > 3)))
-
-    prompt = draw.say(f"How many versions of the page {found.title} were saved by {author}?",
-                      f"How often did {author} edit {found.title}, the first version included?")  # fmt: skip
-    return WebTask(prompt, solve, answer=Answer("number", str(n)))
-
-
-def _corrections(draw: Draw) -> list[tuple[str, str, str, str, int]]:
-    """Return the edits that changed a figure: title, fact, old and new value, and how many edits came later."""
-    found = []
-    for row in draw.rows("SELECT id, title FROM article WHERE body NOT LIKE '#REDIRECT%' ORDER BY id"):
-        bodies = [r["body"] for r in draw.rows("SELECT body FROM revision WHERE article_id = ? ORDER BY id", row["id"])]
-        for n, (old, new) in enumerate(zip(bodies, bodies[1:], strict=False)):
-            lines = [line for line in difflib.ndiff(old.split("\n"), new.split("\n")) if line[0] in "+-" and line[2:]]
-            if len(lines) == 2 and all(re.fullmatch(r"[+-] \| [A-Z][\w ]+ \| \d+", line) for line in lines):
-                name, before = cells(lines[0][2:].strip("| "))
-                found.append((row["title"], name, before, cells(lines[1][2:].strip("| "))[1], len(bodies) - 2 - n))
-    return found
-
-
-@template("wiki/value-before", app="wiki", level=1)
-def _value_before(draw: Draw) -> WebTask | None:
-    """Walk back through the edits of a page to the one that changed a figure."""
-    found = _corrections(draw)
-    title, name, before, after, later = draw.rng.choice(found)
-    if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
-        return None
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from _to_change(pilot, title, name)
-        yield from pilot.answer(pilot.read(rf"\| {name} \| (\d+)"))
-
-    prompt = draw.say(f"The page {title} once gave another figure for {name}, before it was changed to {after}. "
-                      "Which one?",
-                      f"{name} of {title} was corrected to {after} at some time. What did the page say "
-                      "before?")  # fmt: skip
-    return WebTask(prompt, solve, answer=Answer("number", before), steps=4 + later)
-
-
-def _to_change(pilot: Pilot, title: str, name: str) -> Moves:
-    """From the latest edit of a page back to the one that changed a fact."""
-    yield from open_page(pilot, title)
-    yield from pilot.click("link", "History")
-    yield from pilot.click("link", "Changes of")
-    while not pilot.read_all(rf"(?s)Removed.*\| {name} \| \d+.*Added.*\| {name} \| \d+"):
-        yield from pilot.click("link", "its changes")
-
-
-@template("wiki/who-changed", app="wiki", level=1)
-def _who_changed(draw: Draw) -> WebTask | None:
-    found = _corrections(draw)
-    title, name, before, after, later = draw.rng.choice(found)
-    if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
-        return None
-    author = draw.rows("SELECT author FROM revision r JOIN article a ON a.id = r.article_id WHERE a.title = ? "
-                       "ORDER BY r.id DESC", title)[later]["author"]  # fmt: skip
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from _to_change(pilot, title, name)
-        yield from pilot.answer(pilot.read(r'Edit of \S+ \S+ by\s+(?:- )?link \[e\d+\] "([^"]+)"'))
-
-    prompt = draw.say(f"Who changed {name} from {before} to {after} on the page {title}?",
-                      f"On {title}, {name} went from {before} to {after}. Whose edit was that?")  # fmt: skip
-    return WebTask(prompt, solve, answer=Answer("name", author), steps=4 + later)
-
-
 @template("wiki/category-size", app="wiki", level=0)
 def _category_size(draw: Draw) -> WebTask | None:
     found = draw.pick("SELECT name, count(*) AS n FROM category GROUP BY name ORDER BY name")
@@ -456,26 +357,6 @@ def _topic_opener(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"On the discussion page of {found['page']}, who opened the topic “{found['title']}”?",
                       f"Who started the discussion “{found['title']}” about the page {found['page']}?")  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", found["author"]))
-
-
-@template("wiki/edits-of-account", app="wiki", level=0)
-def _edits_of_account(draw: Draw) -> WebTask | None:
-    """Which page did somebody edit most recently: from the recent changes to the account."""
-    found = draw.pick("SELECT author, count(*) AS n FROM (SELECT * FROM revision ORDER BY id DESC LIMIT 15) "
-                      "GROUP BY author ORDER BY author")  # fmt: skip
-    assert found is not None
-    n = draw.row("SELECT count(*) AS n FROM revision WHERE author = ?", found["author"])
-    assert n is not None
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from pilot.click("link", "Recent changes")
-        yield from pilot.click("link", found["author"])
-        yield from pilot.answer(pilot.read(r"(\d+) edits?, the latest"))
-
-    prompt = draw.say(f"How many edits has the account {found['author']} made in this wiki so far?",
-                      f"{found['author']} is among those who edited lately. How many edits has that account in "
-                      "all?")  # fmt: skip
-    return WebTask(prompt, solve, answer=Answer("number", str(n["n"])))
 
 
 @template("wiki/people-joined-before", app="wiki", level=3)
