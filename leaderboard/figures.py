@@ -116,7 +116,7 @@ class Figures:
         return self._horizons[key]
 
     def _computed(self, tab: Tab) -> Standings:
-        found = standings(self.board, tab.suite, split=tab.split, env_id=tab.env_id)[0]
+        found = standings(self.board, tab.suite, split=tab.split, env_id=tab.env_id, load=self.outcomes)[0]
         ranked = [
             replace(one, rank=one.rank and Rank(one.rank.best, one.rank.worst, ())) for one in found.agents
         ]  # without who is tied with whom: a square of names that no page shows

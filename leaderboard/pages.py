@@ -15,6 +15,7 @@ and is made :func:`~thinkact.leaderboard.inert.inert` before.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import threading
@@ -23,12 +24,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from thinkact.leaderboard.compare import Comparison, Disagreement
 from thinkact.leaderboard.figures import Figures, Tab, short_hash
 from thinkact.leaderboard.inert import one_line, script_json
 from thinkact.leaderboard.paired import p_text
 from thinkact.leaderboard.plot import plots
 from thinkact.leaderboard.statistics import Outcome
-from thinkact.leaderboard.store import Board
+from thinkact.leaderboard.store import Board, Entry
 from thinkact.leaderboard.transcripts import Decode, episode_view
 from thinkact.leaderboard.view_agents import (
     FLAGS,
@@ -39,7 +41,7 @@ from thinkact.leaderboard.view_agents import (
     placed,
     telling_pair,
 )
-from thinkact.leaderboard.view_episodes import Episodes, items_of, page_data
+from thinkact.leaderboard.view_episodes import Episodes, Files, items_of
 
 #: Disagreements whose episodes stand side by side, and how many are listed.
 SIDE_BY_SIDE, LISTED = 20, 200
@@ -51,6 +53,10 @@ _ADDRESS = re.compile(
     r"|compare/(?P<on>[0-9a-f]{8})-(?P<a>[0-9a-f]{8})-(?P<b>[0-9a-f]{8})(?P<side>-episodes)?\.html"
     r"|submissions/(?P<submission>[a-z0-9-]+)/(?:index|episodes-(?P<page>[0-9]{1,6}))\.html"
 )
+
+
+#: A comparison, and where the two episodes of each disagreement are: submission, number there, address.
+_Compared = tuple[Comparison, list[tuple[Disagreement, list[tuple[str, int, str]]]]]
 
 
 class Pages:
@@ -81,12 +87,15 @@ class Pages:
         self.episodes = Episodes(board.path, hidden=hidden)
         self._lock = threading.RLock()
         self._pairs: dict[Tab, set[tuple[str, str]]] = {}
+        self._compared_last: tuple[tuple[str, ...], _Compared] | None = None
+        self._listed: tuple[tuple[str, str], tuple[list[dict[str, Any]], str]] | None = None
         self.env = Environment(
             loader=PackageLoader("thinkact.leaderboard", "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         self.env.filters |= {"line": one_line, "p_text": p_text, "split_name": _split_name}
         self.env.globals.update(agent_key=agent_key, flag_texts=FLAGS, live=live, bar=_bar)
@@ -230,13 +239,11 @@ class Pages:
         names = {short_hash(one.name): one.name for one in self.figures.standings(tab).agents}
         if a == b or a not in names or b not in names:
             return None
-        found = comparison(self.figures, tab, names[a], names[b])
+        key = self.figures.state, on, a, b
+        if self._compared_last is None or self._compared_last[0] != key:
+            self._compared_last = key, self._comparison(tab, names[a], names[b])
+        found, lines = self._compared_last[1]
         secret = tab.split == "hidden" and not self.hidden
-        places = [{} if secret else self._places(tab, name) for name in (found.a, found.b)]
-        lines = []
-        for one in () if secret else found.disagreements[:LISTED]:
-            ids = telling_pair(one, [{key: place[0] for key, place in side.items()} for side in places])
-            lines.append((one, [side[key][1:] for side, key in zip(places, ids, strict=True)]))
         address = f"compare/{on}-{a}-{b}-episodes.html"
         context: dict[str, Any] = {"found": found, "tab": tab, "lines": lines, "address": address}
         if not side:
@@ -248,6 +255,19 @@ class Pages:
             named = [view | {"agent": one_line(name, 60)} for view, name in zip(views, (found.a, found.b), strict=True)]
             data.append({"task": one_line(one.task), "sides": named})
         return self.page("side.html", "../", ("transcript.js", "side.js"), data=script_json(data), **context)
+
+    def _comparison(self, tab: Tab, a: str, b: str) -> _Compared:
+        """Compare two agents; with each disagreement that may be shown, the places of its two episodes."""
+        found = comparison(self.figures, tab, a, b)
+        if tab.split == "hidden" and not self.hidden:
+            return found, []
+        places = [self._places(tab, name) for name in (a, b)]
+        outcomes = [{key: place[0] for key, place in side.items()} for side in places]
+        lines = []
+        for one in found.disagreements[:LISTED]:
+            ids = telling_pair(one, outcomes)
+            lines.append((one, [side[key][1:] for side, key in zip(places, ids, strict=True)]))
+        return found, lines
 
     def _places(self, tab: Tab, name: str) -> dict[str, tuple[Outcome, str, int, str]]:
         """Return an agent's outcomes in a table by episode id, each with its submission, number there and address."""
@@ -268,17 +288,17 @@ class Pages:
         if not entries:
             return None
         root, files = "../../", self.episodes.files(submission)
-        outcomes: dict[str, Outcome] = {}
-        for one in entries:
-            everybody = self.figures.outcomes(one.suite, one.split)
-            outcomes |= {out.id: out for out in everybody.get((submission, one.env_id, one.env_version), ())}
-        items = items_of(files, outcomes)
+        items, listing = self._items(submission, entries, files)
         context = {"entry": entries[0], "entries": entries, "items": items}
         if page is not None:
             if int(page) >= len(files.starts) or not items:
                 return None
-            data = page_data(self.episodes, files, int(page), items, self.decode)
-            return self.page("episodes.html", root, ("transcript.js", "viewer.js"), **context, **data)
+            numbers = files.on_page(int(page))
+            views = (episode_view(one, self.decode) for one in self.episodes.read(files, numbers))
+            data = [(number, script_json(view)) for number, view in zip(numbers, views, strict=True)]
+            return self.page(
+                "episodes.html", root, ("transcript.js", "viewer.js"), listing=listing, data=data, **context
+            )
         versions = self.episodes.read(files, [0])[0].versions if items else {}
         return self.page(
             "submission.html",
@@ -289,6 +309,19 @@ class Pages:
             manifest=manifest_lines({**entries[0].meta, **({"recorded with": versions} if versions else {})}),
             **context,
         )
+
+    def _items(self, submission: str, entries: list[Entry], files: Files) -> tuple[list[dict[str, Any]], str]:
+        """Return the list of a submission's episodes, and as JSON for its viewer; the last one asked for is kept."""
+        key = self.figures.state, submission
+        if self._listed is None or self._listed[0] != key:
+            outcomes: dict[str, Outcome] = {}
+            for one in entries:
+                everybody = self.figures.outcomes(one.suite, one.split)
+                outcomes |= {out.id: out for out in everybody.get((submission, one.env_id, one.env_version), ())}
+            items = items_of(files, outcomes)
+            brief = [[one["status"], one["task"], one["score"]] for one in items]
+            self._listed = key, (items, script_json({"starts": files.starts, "items": brief}))
+        return self._listed[1]
 
     def _tab(self, key: str) -> Tab | None:
         return next((tab for tab in self.figures.tabs() if tab.key == key), None)
@@ -319,5 +352,6 @@ def _bar(low: float, success: float, high: float) -> dict[str, str]:
     return {"low": f"{100 * low:.2f}", "success": f"{100 * success:.2f}", "high": f"{100 * high:.2f}"}
 
 
+@functools.cache
 def _hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

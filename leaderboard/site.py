@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from thinkact.leaderboard.pages import Pages
 from thinkact.leaderboard.store import Board
 from thinkact.leaderboard.transcripts import Decode
 
+#: From this many pages on an export takes all processors.
+_MANY_PAGES = 400
 _MARK = '<meta name="generator" content="thinkact leaderboard">'
 
 
@@ -39,21 +48,77 @@ def export_site(
         raise FileExistsError(f"{out} is not empty and not an earlier export; name another folder.")
     out.parent.mkdir(parents=True, exist_ok=True)
     pages = Pages(board, suite=suite, decode=decode, hidden=hidden)
-    pages.refresh()
+    tag = pages.refresh()
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         fresh, old = Path(scratch) / "new", Path(scratch) / "old"
         fresh.mkdir(mode=0o755)
-        for path in pages.paths():
-            page = pages.render(path)
-            assert page is not None, path
-            file = fresh / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(page, encoding="utf-8")
+        paths = list(pages.paths())
+        shares = 1 if decode is not None or len(paths) < _MANY_PAGES else min(8, os.cpu_count() or 1)
+        _write_all(pages, tag, paths, fresh, shares)
         fresh.chmod(0o755)
         if out.exists():
             out.rename(old)
         fresh.rename(out)
     return out / "index.html"
+
+
+def work() -> None:
+    """Write a share of an export's pages, as told on standard input; the process of a large export."""
+    told = json.load(sys.stdin)
+    pages = Pages(Board(Path(told["board"])), suite=told["suite"], hidden=told["hidden"])
+    if pages.refresh() != told["tag"]:
+        sys.exit("the board has changed")
+    _write(pages, told["paths"], Path(told["out"]))
+
+
+def _write_all(pages: Pages, tag: str, paths: Sequence[str], out: Path, shares: int) -> None:
+    """Write pages, in several processes where that pays; what a process fails at is written here."""
+    told = {
+        "board": str(pages.board.path.resolve()),
+        "out": str(out.resolve()),
+        "suite": pages.figures.suite,
+        "hidden": pages.hidden,
+        "tag": tag,
+    }
+    # Neighbours share what they read: whole stretches of each kind go to one process.
+    own, *others = [
+        [path for _, same in groupby(paths, key=_kind) for path in _stretch(list(same), share, shares)]
+        for share in range(shares)
+    ]
+    command = [sys.executable, "-P", "-c", "from thinkact.leaderboard.site import work; work()"]
+    started = []
+    try:
+        for some in others:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            started.append(process)
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                json.dump({**told, "paths": some}, process.stdin)
+        _write(pages, own, out)
+        for process, some in zip(started, others, strict=True):
+            if process.wait() != 0:
+                _write(pages, some, out)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def _write(pages: Pages, paths: Iterable[str], out: Path) -> None:
+    for path in paths:
+        page = pages.render(path)
+        assert page is not None, path
+        file = out / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(page, encoding="utf-8")
+
+
+def _kind(path: str) -> str:
+    return path.partition("/")[0]
+
+
+def _stretch(paths: list[str], share: int, shares: int) -> list[str]:
+    return paths[len(paths) * share // shares : len(paths) * (share + 1) // shares]
 
 
 def _may_replace(out: Path) -> bool:

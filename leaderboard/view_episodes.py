@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thinkact.leaderboard.inert import one_line, script_json
+from thinkact.leaderboard.inert import one_line
 from thinkact.leaderboard.records import Manifest, Receipt, RejectedSubmission, digest, lost, read_manifest
 from thinkact.leaderboard.statistics import Outcome
-from thinkact.leaderboard.transcripts import Decode, episode_view, status_of
+from thinkact.leaderboard.transcripts import status_of
 from thinkact.policies.episode import Episode
 
 #: Most episodes of a page, and most bytes of their records.
@@ -155,16 +155,3 @@ def items_of(files: Files, outcomes: Mapping[str, Outcome]) -> list[dict[str, An
             }
         )
     return items
-
-
-def page_data(
-    episodes: Episodes, files: Files, page: int, items: list[dict[str, Any]], decode: Decode | None
-) -> dict[str, Any]:
-    """Return what the viewer's page needs: the list of all episodes, and those of this page, as script JSON."""
-    listing = {"starts": files.starts, "items": [[one["status"], one["task"], one["score"]] for one in items]}
-    numbers = files.on_page(page)
-    shown = zip(numbers, episodes.read(files, numbers), strict=True)
-    return {
-        "listing": script_json(listing),
-        "data": [(number, script_json(episode_view(episode, decode))) for number, episode in shown],
-    }
