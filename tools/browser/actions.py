@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from thinkact.tools.browser.tab import Hung
+from thinkact.tools.browser.tab import Gone, Hung, Late, closed
 from thinkact.tools.browser.types import PageMistake
 
 if TYPE_CHECKING:
@@ -30,13 +30,19 @@ async def _in_time(work: Awaitable[Any], deadline: float, episode: Episode) -> N
 
     Raises:
         Hung: The page took none by the deadline; its script was stopped.
+        Late: Another page was on its way, which was stopped.
+        Gone: The tab was closed by it.
     """
+    tab = episode.tab
     try:
         async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
             await work
     except TimeoutError:
-        await episode.tab.stop()
-        raise Hung from None
+        raise (Hung if await tab.stop() else Late) from None
+    except Exception as error:
+        if closed(error):
+            raise Gone from error
+        raise
 
 
 async def _ask(episode: Episode, function: str, *arguments: Any, deadline: float) -> Any:

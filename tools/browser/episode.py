@@ -17,7 +17,7 @@ from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import actions, states
 from thinkact.tools.browser.host import Host, Lease, Window
 from thinkact.tools.browser.server import COOKIE, Visit
-from thinkact.tools.browser.tab import Hung, Tab
+from thinkact.tools.browser.tab import Gone, Hung, Late, Tab
 from thinkact.tools.browser.text import View
 from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, NotExact, PageMistake
 
@@ -25,6 +25,7 @@ from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, 
 MAX_DIALOGS = 8
 #: Seconds to wait for a tab that a page said it opens.
 OPENING = 2.0
+STOPPED = "The page's script ran too long and was stopped."
 
 
 @cache
@@ -127,7 +128,9 @@ class Episode:
                 try:
                     await actions.ACTIONS[name](self, arguments, deadline)
                 except Hung:
-                    self.notes.append("The page's script ran too long and was stopped.")
+                    self.notes.append(STOPPED)
+                except (Gone, Late):
+                    pass  # as can happen when one clicks
                 await self.look(deadline)
                 return self.view.show(self, page, whole=name == "page"), None
             except PageMistake as mistake:
@@ -181,7 +184,7 @@ class Episode:
                 raise
             except PageMistake as error:
                 raise NotExact(str(error)) from error
-            except Hung as error:
+            except (Hung, Late, Gone) as error:
                 raise NotExact("a page hangs when it is opened again.") from error
             except Exception as error:
                 raise self._fault(f"restore: {error}") from error
@@ -212,8 +215,8 @@ class Episode:
         Raises:
             PageMistake: It is not an address on one of the sites.
         """
-        text = text.strip()
-        bad = "\\@" in text or any(ord(each) <= 32 or each in "\\\x7f" for each in text)
+        text = text.strip().replace(" ", "%20")
+        bad = any(ord(each) < 32 or each in "\\\x7f" for each in text)  # browsers and parsers differ over these
         if text.split("/", 1)[0] in self.visit.sites:
             text = f"http://{text}"
         try:
@@ -267,34 +270,49 @@ class Episode:
         self.settled = False
         while True:
             epoch, tab = self._epoch, self.tab
+            late = time.monotonic() >= deadline
+            if (tab.loading or self._attaching) and not late:
+                await self._news(deadline)
+                continue
             try:
+                if tab.loading:
+                    await tab.give_up()
                 done, page = await tab.read(options, deadline=deadline)
             except Hung:
-                note = "The page's script ran too long and was stopped."
-                if note in self.notes:
-                    raise BrowserFault("a page hangs again and again.") from None
-                self.notes.append(note)
+                if STOPPED in self.notes:  # it hangs again and again
+                    tab.show(tab.nothing(self.next_ref))
+                    break
+                self.notes.append(STOPPED)
                 deadline = time.monotonic() + 1.0
+                continue
+            except Late:
+                deadline = min(deadline, time.monotonic())
+                continue
+            except Gone:
+                await self._until_closed(tab)
                 continue
             quiet = not (tab.busy or self.visit.in_flight or self._opening or self._attaching)
             self.settled = done and quiet and epoch == self._epoch and tab is self.tab
-            late = time.monotonic() >= deadline
-            if late and not self.settled:
-                self.notes.append("The page did not finish loading.")
-                tab.forget()
-                self._opening = 0
             if self.settled or late:
+                if not self.settled:
+                    self.notes.append("The page did not finish loading.")
+                    await tab.give_up()
+                    self._opening = 0
                 tab.show(page)
                 self.next_ref = page["next"]
                 break
             if not quiet:
-                self._event.clear()
-                try:
-                    async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
-                        await self._event.wait()
-                except TimeoutError:
-                    pass
+                await self._news(deadline)
         self._check()
+
+    async def _news(self, deadline: float) -> None:
+        """Wait until a counter changes, or it is too late."""
+        self._event.clear()
+        try:
+            async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+                await self._event.wait()
+        except TimeoutError:
+            pass
 
     # What happens by itself.
 
@@ -381,6 +399,16 @@ class Episode:
             await (dialog.accept(dialog.default_value) if accepts else dialog.dismiss())
         except Exception:
             pass  # it went away with its page
+
+    async def _until_closed(self, tab: Tab) -> None:
+        """Wait for the news that a tab was closed, after it did not answer."""
+        limit = time.monotonic() + 5.0
+        while tab in self.tabs:
+            self._check()
+            if time.monotonic() > limit:
+                raise BrowserFault("a tab went away without a word.")
+            await self._news(limit)
+        self._check()
 
     def _check(self) -> None:
         """Raise for what happened beside the calls."""

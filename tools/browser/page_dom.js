@@ -149,7 +149,8 @@ const nameOf = (element, role) => {
       if (title && clean(title.textContent)) return clean(title.textContent);
     }
   }
-  return clean(attr(element, "title") || attr(element, "placeholder") || attr(element, "aria-placeholder") || attr(element, "name") || "");
+  const hint = attr(element, "title") || attr(element, "placeholder") || attr(element, "aria-placeholder");
+  return clean(hint || (fills && attr(element, "name")) || "");
 };
 
 const long = (text) => {

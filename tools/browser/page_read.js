@@ -42,10 +42,12 @@ const walk = (root, all) => {
     buffer = "";
     if (parts.some(Boolean)) push(parts.join(" | ").trimEnd());
   };
-  const descend = (element, mute, cursor) => {
-    for (const child of children(element)) step(child, mute, cursor);
+  const descend = (element, mute, cursor, dark = false) => {
+    // Of what a closed disclosure holds, text has no box of its own that could be asked.
+    const closed = tagName(element) === "DETAILS" && !has(element, "open");
+    for (const child of children(element)) if (!closed || nodeType(child) === 1) step(child, mute, cursor, dark);
   };
-  const step = (node, mute, cursor) => {
+  const step = (node, mute, cursor, dark = false) => {
     if (cut) return;
     if (++nodes > NODES || chars > CHARS) {
       cut = true;
@@ -53,7 +55,7 @@ const walk = (root, all) => {
     }
     const kind = nodeType(node);
     if (kind === 3) {
-      if (!mute) buffer += nodeValue(node).slice(0, 20000).replace(/\u0001/g, " ");
+      if (!mute && !dark) buffer += nodeValue(node).slice(0, 20000).replace(/\u0001/g, " ");
       return;
     }
     if (kind !== 1) return;
@@ -103,7 +105,7 @@ const walk = (root, all) => {
     if (inline) {
       const apart = display !== "inline" && display !== "contents";
       if (apart) buffer += " ";
-      descend(node, mute || !shown, style.cursor);
+      descend(node, mute, style.cursor, !shown);
       if (apart) buffer += " ";
       return;
     }
@@ -117,13 +119,13 @@ const walk = (root, all) => {
     }
     if (style.whiteSpace.startsWith("pre") && !cells) {
       for (const child of children(node)) {
-        if (nodeType(child) !== 3) step(child, mute, style.cursor);
+        if (nodeType(child) !== 3 || !shown) step(child, mute, style.cursor, !shown);
         else for (const line of nodeValue(child).slice(0, 20000).split("\n")) {
           buffer += line;
           flush();
         }
       }
-    } else descend(node, mute || !shown, style.cursor);
+    } else descend(node, mute, style.cursor, !shown);
     flush();
     prefix = before;
   };

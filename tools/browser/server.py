@@ -33,6 +33,7 @@ class Visit:
         self.token = secrets.token_urlsafe(16)
         self.fault: str | None = None
         self._open: dict[int, float] = {}
+        self._work: set[asyncio.Future[None]] = set()
         self._count = 0
 
     @property
@@ -50,22 +51,34 @@ class Visit:
         number = self._count
         self._open[number] = time.monotonic()
         self.changed()
-        begun = False
+        begun = ended = False
 
         async def watched(message: MutableMapping[str, Any]) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
+            nonlocal begun, ended
+            begun = True
+            ended = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
+        work = asyncio.ensure_future(app(scope, receive, watched))
+        self._work.add(work)
         try:
-            await app(scope, receive, watched)
-        except Exception:
-            self.fault = f"{scope['method']} {scope['path']}: {traceback.format_exc(limit=-6)}"
+            await asyncio.wait([work])
+            if not work.cancelled() and (error := work.exception()) is not None:
+                shown = "".join(traceback.format_exception(error, limit=-6))
+                self.fault = f"{scope['method']} {scope['path']}: {shown}"
             if not begun:
                 await _refuse(send, 500, "The site failed.")
+            elif not ended:
+                await send({"type": "http.response.body", "body": b""})
         finally:
+            self._work.discard(work)
             del self._open[number]
             self.changed()
+
+    def end(self) -> None:
+        """Give up what is still being answered."""
+        for work in self._work:
+            work.cancel()
 
 
 class Server:
@@ -112,6 +125,8 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening; open requests are dropped."""
+        for visit in list(self._visits.values()):
+            self.dismiss(visit)
         if self._task is not None:
             self._server.should_exit = True
             self._server.force_exit = True
@@ -125,6 +140,7 @@ class Server:
     def dismiss(self, visit: Visit) -> None:
         """Let them in no more."""
         self._visits.pop(visit.token, None)
+        visit.end()
 
     async def _dispatch(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":

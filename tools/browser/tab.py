@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ WORLD = "thinkact"
 #: What the reader is called in there.
 READER = "thinkactReader"
 #: Seconds that a page's script gets to stop once it was told to.
-STOP = 3.0
+STOP = 10.0
 
 
 @cache
@@ -36,6 +37,14 @@ def _reader() -> str:
 
 class Hung(Exception):
     """The page's scripts kept it busy for longer than it was waited for; they were stopped."""
+
+
+class Late(Exception):
+    """The page did not answer in time because another was on its way, which was stopped."""
+
+
+class Gone(Exception):
+    """The tab was closed."""
 
 
 class Tab:
@@ -87,8 +96,15 @@ class Tab:
         """Whether a navigation or a request of the page is under way."""
         return bool(self._loads or self._requests)
 
-    def forget(self) -> None:
-        """Count from nothing: what is still under way is not waited for any longer."""
+    @property
+    def loading(self) -> bool:
+        """Whether a navigation is under way. A page does not answer while another is on its way to take its place."""
+        return bool(self._loads)
+
+    async def give_up(self) -> None:
+        """Stop what is still under way, and count from nothing."""
+        async with asyncio.timeout(STOP):
+            await self.cdp.send("Page.stopLoading")
         self._loads.clear()
         self._requests.clear()
 
@@ -102,7 +118,7 @@ class Tab:
             async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
                 answer = await self.cdp.send("Page.navigate", {"url": url})
         except TimeoutError:
-            await self.cdp.send("Page.stopLoading")
+            await self.give_up()
             raise
         return str(answer.get("errorText", ""))
 
@@ -111,6 +127,8 @@ class Tab:
 
         Raises:
             Hung: The page did not answer by the deadline; its script was stopped.
+            Late: Another page was on its way, which was stopped.
+            Gone: The tab was closed.
             BrowserFault: It did not answer even then.
         """
         expression = f"{READER}.{function}({', '.join(json.dumps(each) for each in arguments)})"
@@ -119,8 +137,7 @@ class Tab:
             async with asyncio.timeout(max(0.01, deadline - time.monotonic()) + 0.5):
                 return await self._evaluate(expression)
         except TimeoutError:
-            await self.stop()
-            raise Hung from None
+            raise (Hung if await self.stop() else Late) from None
 
     async def read(self, options: dict[str, Any], *, deadline: float) -> tuple[bool, dict[str, Any]]:
         """Read the page once it has loaded; see ``page_read.js`` for what a reading holds.
@@ -145,16 +162,29 @@ class Tab:
             self.before.append(before)
         self.seen, self.shown = page, page["number"]
 
-    async def stop(self) -> None:
-        """Stop the script that keeps the page busy.
+    def nothing(self, next_ref: int) -> dict[str, Any]:
+        """Return the reading of a page that does not answer."""
+        nothing: dict[str, Any] = {"title": "", "focus": "", "refs": [], "state": None, "next": next_ref, "number": 0}
+        return {**nothing, "url": self.page.url, "lines": ["(The page does not answer.)"]}
+
+    async def stop(self) -> bool:
+        """Stop what keeps the page from answering; return whether that was a script.
+
+        Otherwise it was another page that did not come, and now will not.
 
         Raises:
-            BrowserFault: It cannot be stopped.
+            BrowserFault: It does not answer even so.
         """
         try:
+            await self.give_up()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.cdp.send("Runtime.evaluate", {"expression": "0"})
+                return False
             async with asyncio.timeout(STOP):
                 await self.cdp.send("Runtime.terminateExecution")
                 await self.cdp.send("Runtime.evaluate", {"expression": "0"})
+            return True
         except Exception as error:
             raise BrowserFault(f"a page hangs and cannot be stopped: {error or 'no answer'}") from error
 
@@ -173,6 +203,8 @@ class Tab:
                     },
                 )
             except Exception as error:
+                if closed(error):
+                    raise Gone from error
                 if not _replaced(str(error)):
                     raise BrowserFault(f"the page is gone: {error}") from error
                 self._world = None  # another document took the place of this one
@@ -226,6 +258,11 @@ class Tab:
         if event["requestId"] in self._requests:
             self._requests.discard(event["requestId"])
             self.changed()
+
+
+def closed(error: Exception) -> bool:
+    """Tell whether Playwright says that a page is no more."""
+    return "has been closed" in str(error) or "Target closed" in str(error)
 
 
 def _replaced(error: str) -> bool:

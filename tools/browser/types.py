@@ -70,7 +70,7 @@ class BrowserOptions:
     width: int = 1280
     height: int = 720
     page_chars: int = 6000
-    action_timeout: float = 8.0
+    action_timeout: float = 10.0
     site_timeout: float = 30.0
     dialogs: Literal["accept", "dismiss"] = "accept"
     observation: Literal["full", "diff"] = "full"

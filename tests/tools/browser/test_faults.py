@@ -1,0 +1,298 @@
+"""What breaks is told in bounded time: a page's own doing as a page, ours as a fault; and nothing is left behind."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from thinkact.tools.browser import BrowserFault, BrowserOptions, find_chrome
+from thinkact.tools.browser import host as hosts
+
+
+def children(pid):
+    """All that descends from a process, by what /proc says."""
+    found, wait = [], [pid]
+    while wait:
+        for listed in Path(f"/proc/{wait.pop()}/task").glob("*/children"):
+            try:
+                some = [int(each) for each in listed.read_text().split()]
+            except OSError:
+                continue
+            found += some
+            wait += some
+    return found
+
+
+def gone(pids, seconds=20):
+    limit = time.monotonic() + seconds
+    while any(Path(f"/proc/{pid}").exists() and "Z" not in state(pid) for pid in pids):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def renderers(page):
+    """Processes of this page's browser that draw pages, by their command line."""
+    browser = page.handle._episode.lease.chromium.browser
+
+    async def ask():
+        session = await browser.new_browser_cdp_session()
+        told = await session.send("SystemInfo.getProcessInfo")
+        await session.detach()
+        return {each["type"]: each["id"] for each in told["processInfo"]}["browser"]
+
+    main = page.handle._episode.host.call(ask(), 20)
+    return main, [pid for pid in children(main) if "--type=renderer" in command(pid)]
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def test_a_page_that_hangs_is_stopped_and_can_be_left(browse):
+    page = browse(
+        {"/": "<p>here</p><button onclick='for(;;);'>b</button>", "/2": "<p>two</p>"}, options={"action_timeout": 0.7}
+    )
+    page.do("click", ref="e1")
+    assert page.kind is None and "ran too long and was stopped" in page.text and "here" in page.lines
+    page.do("goto", url="/2")
+    assert page.lines == ["two"]
+
+
+def test_a_page_that_hangs_for_ever_can_be_left(browse):
+    page = browse(
+        {
+            "/": "<a href=/bad>x</a>",
+            "/bad": "<script>for(;;);</script><p>rest</p>",
+            "/worse": "<p>x</p><script>setInterval(() => {for(;;);}, 0)</script>",
+        },
+        options={"action_timeout": 0.7},
+    )
+    page.do("click", ref="e1")
+    assert page.kind is None and "ran too long" in page.text
+    page.do("goto", url="/worse")
+    assert page.kind is None and "ran too long" in page.text
+    page.do("goto", url="/")
+    assert page.lines == [page.lines[0]] and "link" in page.lines[0]
+
+
+def test_a_storm_of_dialogs_ends(browse):
+    page = browse(
+        "<p>here</p><button onclick='for(let i = 0;; i++) alert(i)'>b</button>", options={"action_timeout": 3}
+    )
+    page.do("click", ref="e1")
+    assert page.kind is None and "here" in page.lines
+    assert page.text.count("Dialog: alert") == 8 and "dialog after dialog" in page.text
+    page.do("page")
+    assert "Dialog" not in page.text
+
+
+def test_a_frame_that_goes_away_leaves_its_elements_stale(browse):
+    page = browse(
+        {
+            "/": "<iframe src=/in></iframe><button onclick='document.querySelector(\"iframe\").remove()'>b</button>",
+            "/in": "<button>inner</button>",
+        }
+    )
+    inner, outer = page.ref("button", "inner"), page.ref("button", "b")
+    page.do("click", ref=outer)
+    page.do("click", ref=inner)
+    assert page.kind == "tool_error" and "no element" in page.text
+    assert page.do("page").count("button") == 1
+
+
+@pytest.mark.parametrize("page_of", ["raise", "start"])
+def test_a_site_that_fails_is_a_fault_of_ours(browse, page_of):
+    def broken(request):
+        raise KeyError("bug")
+
+    if page_of == "start":
+        with pytest.raises(BrowserFault, match="KeyError: 'bug'"):
+            browse({"/": broken})
+        return
+    page = browse({"/": "<a href=/b>x</a>", "/b": broken})
+    with pytest.raises(BrowserFault, match="GET /b.*KeyError: 'bug'|(?s:GET /b.*KeyError)"):
+        page.do("click", ref="e1")
+
+
+def test_an_error_page_of_a_site_is_a_page(browse):
+    page = browse({"/": "<a href=/b>x</a>", "/b": (500, {}, "<h1>Sorry</h1>")})
+    page.do("click", ref="e1")
+    assert page.lines == ["# Sorry"]
+
+
+def test_a_site_that_never_answers_becomes_a_fault(browse):
+    page = browse(
+        {"/": "<a href=/never>x</a>", "/never": lambda r: asyncio.sleep(3600)},
+        options={"action_timeout": 0.3, "site_timeout": 0.6},
+    )
+    with pytest.raises(BrowserFault, match="has not answered for 0.6 s"):
+        for _ in range(10):
+            page.do("click", ref=page.ref("link"))
+
+
+def test_a_renderer_that_dies_is_a_fault_and_the_next_start_works(browse):
+    page = browse("<p>one</p>")
+    other = browse("<p>other</p>")
+    main, drawing = renderers(page)
+    assert drawing
+    mine = []
+    page.handle._episode.tab.page.on("crash", mine.append)
+    for pid in drawing:
+        os.kill(pid, signal.SIGKILL)
+        if mine:
+            break
+        time.sleep(0.2)
+    with pytest.raises(BrowserFault, match="process died"):
+        for _ in range(50):
+            page.do("page")
+    assert page.open("<p>two</p>").lines == ["two"]
+    other.open("<p>again</p>")
+    assert other.lines == ["again"]
+
+
+def test_a_browser_that_dies_is_a_fault_and_the_next_start_works(browse):
+    page, other = browse("<p>one</p>"), browse("<p>other</p>")
+    main, _ = renderers(page)
+    os.kill(main, signal.SIGKILL)
+    begun = time.monotonic()
+    for each in (page, other):
+        with pytest.raises(BrowserFault):
+            for _ in range(50):
+                each.do("page")
+        assert each.open("<p>two</p>").lines == ["two"]
+    assert time.monotonic() - begun < 60
+
+
+def test_a_driver_that_dies_is_a_fault_and_the_next_start_works(browse):
+    page = browse("<p>one</p>")
+    host = page.handle._episode.host
+    main, _ = renderers(page)
+    (driver,) = [pid for pid in children(os.getpid()) if "run-driver" in command(pid) and main in children(pid)]
+    os.kill(driver, signal.SIGKILL)
+    with pytest.raises(BrowserFault):
+        for _ in range(50):
+            page.do("page")
+    assert page.open("<p>two</p>").lines == ["two"]
+    assert page.handle._episode.host is not host
+    assert gone([main])
+
+
+def test_more_threads_than_turns_all_come_through(browse):
+    pages = [browse("<button onclick='this.textContent = Number(this.textContent) + 1'>0</button>") for _ in range(6)]
+    assert len({id(page.handle._episode.lease.chromium) for page in pages}) == 1
+    failed = []
+
+    def work(page):
+        try:
+            for n in range(5):
+                page.do("click", ref="e1")
+                assert page.lines == [f'- button [e1] "{n + 1}"']
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(page,)) for page in pages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failed and not any(thread.is_alive() for thread in threads)
+
+
+def test_a_browser_is_replaced_when_it_has_served_enough(browse, monkeypatch):
+    page = browse("<p>0</p>")
+    chromium = page.handle._episode.lease.chromium
+    monkeypatch.setattr(hosts, "RECYCLE", chromium.served)
+    main, _ = renderers(page)
+    page.open("<p>1</p>")
+    assert page.handle._episode.lease.chromium is not chromium
+    assert gone([main])
+
+
+CHILD = textwrap.dedent("""
+    import os, sys
+    sys.path.insert(0, {folder!r})
+    from conftest import Driver
+    page = Driver().open("<p>child</p>")
+    print(os.getpid(), page.lines, flush=True)
+    {then}
+""")
+
+
+@pytest.mark.parametrize("then", ["", "import time; time.sleep(600)", "sys.exit(3)", "os.kill(os.getpid(), 15)"])
+def test_nothing_is_left_when_a_process_ends(then):
+    code = CHILD.format(folder=os.path.dirname(__file__), then=then or "sys.stdin.readline()")
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert b"['child']" in child.stdout.readline()
+        below = children(child.pid)
+        if not then:
+            assert len(below) >= 3
+            child.stdin.write(b"\n")
+        elif "sleep" in then:
+            child.kill()
+        out, err = child.communicate(timeout=60)
+        assert gone(below), [command(pid) for pid in below]
+        if then in ("", "sys.exit(3)"):
+            assert err == b""
+    finally:
+        child.kill()
+
+
+def _in_child(pipe):
+    from conftest import Driver
+
+    pipe.send(Driver().open("<p>child</p>").lines)
+
+
+def test_a_forked_child_makes_a_browser_of_its_own(browse, monkeypatch):
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    page = browse("<p>parent</p>")
+    mine, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(theirs,))
+    child.start()
+    assert mine.poll(60) and mine.recv() == ["child"]
+    child.join(30)
+    assert child.exitcode == 0
+    assert page.do("page").endswith("parent")
+
+
+def test_a_missing_browser_names_the_fix(monkeypatch):
+    monkeypatch.setenv("THINKACT_CHROME", "no-such-browser")
+    with pytest.raises(BrowserFault, match="THINKACT_CHROME"):
+        find_chrome()
+    monkeypatch.delenv("THINKACT_CHROME")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.delenv("PLAYWRIGHT_BROWSERS_PATH", raising=False)
+    with pytest.raises(BrowserFault, match="apt-get install chromium-headless-shell"):
+        find_chrome()
+
+
+@pytest.mark.parametrize(
+    "options", [{"width": 10}, {"page_chars": 5}, {"dialogs": "ask"}, {"max_tabs": 0}, {"action_timeout": 99.0}]
+)
+def test_options_are_checked_at_once(options):
+    with pytest.raises(ValueError):
+        BrowserOptions(**options)
