@@ -23,9 +23,20 @@ from typing import Any
 import numpy as np
 
 from thinkact.policies.advantages_batch import Advantages, Array, CreditBatch, episode_term, returns_to_go
+from thinkact.policies.advantages_models import bilevel_gae, igpo, turn_gae
 from thinkact.policies.advantages_states import state_rtg, state_td, tree, vine, vine_td
 
-__all__ = ["DEFAULT_FORKS", "ESTIMATORS", "FORKING", "Advantages", "CreditBatch", "check_estimator", "returns_to_go"]
+__all__ = [
+    "CRITIC",
+    "DEFAULT_FORKS",
+    "ESTIMATORS",
+    "FORKING",
+    "NEED_MODEL",
+    "Advantages",
+    "CreditBatch",
+    "check_estimator",
+    "returns_to_go",
+]
 
 
 def reinforce(batch: CreditBatch, *, gamma: float = 1.0) -> Advantages:
@@ -270,9 +281,15 @@ ESTIMATORS: dict[str, Estimator] = {
     "vine": vine,
     "vine_td": vine_td,
     "tree": tree,
+    "turn_gae": turn_gae,
+    "bilevel_gae": bilevel_gae,
+    "igpo": igpo,
 }
 #: Those that need continuations forked from turns of the episodes.
 FORKING = frozenset({"vine", "vine_td", "tree"})
+#: Those that need a critic, and with igpo those that need a model at all.
+CRITIC = frozenset({"turn_gae", "bilevel_gae"})
+NEED_MODEL = CRITIC | {"igpo"}
 #: Continuations per forked turn, where none are asked for; VinePPO's paper has 9 and shows 1 to gain as well.
 DEFAULT_FORKS = {"vine": 4, "vine_td": 1, "tree": 2}
 

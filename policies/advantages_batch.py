@@ -25,12 +25,15 @@ class CreditBatch:
         states: Per episode and turn, a key of the state *before* the action. Equal keys, equal states.
         parents: Per episode None, or (episode, turn) for a continuation that was forked from the state before that
             turn; for estimators of :data:`~thinkact.policies.advantages.FORKING` only. Empty: nothing was forked.
+        values: Per episode and turn what a model says of the state before the action: its value (``turn_gae``,
+            ``bilevel_gae``) or how likely the gold answer is (``igpo``). Empty: nobody was asked.
     """
 
     rewards: list[Array]
     groups: list[str]
     states: list[list[Hashable]]
     parents: list[tuple[int, int] | None] = field(default_factory=list)
+    values: list[Array] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not len(self.rewards) == len(self.groups) == len(self.states):
@@ -42,6 +45,8 @@ class CreditBatch:
                 self.parents[place[0]] is None and 0 <= place[1] < len(self.rewards[place[0]])
             ):
                 raise ValueError(f"a continuation was forked from {place}, which is no turn of a whole episode.")
+        if self.values and [len(v) for v in self.values] != [len(r) for r in self.rewards]:
+            raise ValueError("values must have one entry per turn, or there must be none at all.")
         for rewards, states in zip(self.rewards, self.states, strict=True):
             if len(rewards) != len(states):
                 raise ValueError("every turn needs one reward and one state key.")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from thinkact.policies.advantages import FORKING, check_estimator
+from thinkact.policies.advantages import CRITIC, FORKING, check_estimator
 from thinkact.policies.losses_spec import KL, Aggregation, Guard, LossOptions
 
 
@@ -91,6 +91,7 @@ class RLConfig(_Strict):
     fork_at: Literal["even", "entropy"] | None = Field(
         None, description="Which turns, where not all: evenly spaced (default), or the least certain ones (AT2PO)."
     )
+    critic_lr: float | None = Field(None, gt=0.0, description="Of the value head; default ten times lr.")
     lr: float = Field(1e-4, gt=0.0, description="Peak; it falls linearly to a tenth over the stage.")
     warmup_updates: int = Field(
         8, ge=0, description="Optimiser steps of rising rate: before Adam knows the noise, its steps are all noise."
@@ -138,6 +139,8 @@ class RLConfig(_Strict):
             for knob in ("forks", "fork_turns"):
                 if getattr(self, knob) is not None:
                     raise ValueError(f"{knob} is used with estimators that fork ({', '.join(sorted(FORKING))}) only.")
+        if self.critic_lr is not None and self.estimator not in CRITIC:
+            raise ValueError(f"critic_lr is used with a critic ({', '.join(sorted(CRITIC))}) only.")
         if self.fork_at is not None and self.fork_turns is None:
             raise ValueError("fork_at is used with fork_turns only: without it all turns are forked.")
         if (self.overlong_coef > 0) != (self.overlong_cache is not None):
@@ -252,7 +255,7 @@ def _merge(into: dict[str, Any], new: dict[str, Any], whole: tuple[str, ...] = (
     # kwargs of an environment are replaced whole: another environment's knobs must not leak in. Nor shall one
     # estimator's options, or one loss's bounds, stay when another is chosen.
     if new.get("estimator", into.get("estimator")) != into.get("estimator"):
-        for knob in ("estimator_options", "forks", "fork_turns", "fork_at"):
+        for knob in ("estimator_options", "forks", "fork_turns", "fork_at", "critic_lr"):
             into.pop(knob, None)
     if new.get("loss", into.get("loss")) != into.get("loss"):
         for knob in ("clip_low", "clip_high", "aggregation", "aggregation_constant"):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from thinkact.envs.diagnostic.mdp import Exact, Floats, Ints, Mdp, Sample, along_the_way, softmax
 from thinkact.envs.diagnostic.worlds import make_world
-from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING, CreditBatch
+from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING, NEED_MODEL, CreditBatch
 
 #: Below this share of the largest true advantage a turn counts as inert.
 INERT = 0.05
@@ -172,9 +172,9 @@ def _position(drawn: Drawn, rng: np.random.Generator) -> Floats:
     return mean
 
 
-#: Everything that is judged: the registry, forks, and controls in brackets that show what the figures mean.
+#: Everything that is judged: estimators that need no model, and controls in brackets that show what the figures mean.
 METHODS: dict[str, Method] = {
-    **{name: _registered(name) for name in ESTIMATORS},
+    **{name: _registered(name) for name in ESTIMATORS if name not in NEED_MODEL},
     "(truth)": lambda drawn, rng: drawn.truth,
     "(shuffled)": _shuffled,
     "(position)": _position,

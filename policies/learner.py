@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,9 @@ class Learner:
         base: Any = model
         if hasattr(model, "get_base_model"):  # adapters around it
             base = base.get_base_model()
+        self.hidden_size: int = base.config.hidden_size
         self._trunk, self._head = base.base_model, base.get_output_embeddings()
-        self._device = next(model.parameters()).device
+        self.device = next(model.parameters()).device
 
     def reset_optimizer(self) -> None:
         """Begin with a fresh AdamW."""
@@ -128,8 +129,22 @@ class Learner:
                 start += count
         return found
 
+    @torch.no_grad()
+    def hidden(self, rows: Sequence[Row]) -> list[Tensor]:
+        """Return per row the last hidden states that sampled tokens are predicted from, (sampled tokens, E) in fp32."""
+        self.model.eval()
+        found: list[Tensor] = [torch.zeros(0)] * len(rows)
+        for batch in self._batches(rows):
+            states = self._states(batch).float()
+            start = 0
+            for i in batch.members:
+                count = int(rows[i].sampled.sum())
+                found[i] = states[start : start + count]
+                start += count
+        return found
+
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     def _step(self, rows: Sequence[Row], objective: LossOf, lr_scale: float, *, entropy_grad: bool) -> dict[str, float]:
         # No dropout: the ratio needs the sampler's probabilities, and a resumed run the same numbers.
@@ -153,16 +168,22 @@ class Learner:
 
     def _logprobs(self, batch: _Batch, *, entropy_grad: bool) -> tuple[Tensor, Tensor]:
         """Return log-probability and entropy of every sampled token, both (N,), head on those only."""
-        context = torch.autocast(self._device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
-        with context:
-            # Rows are padded on the right and attention is causal: no token ever sees the padding.
-            hidden = self._trunk(input_ids=batch.ids, use_cache=False).last_hidden_state
-            logits = self._head(hidden[batch.where])  # (N, V)
+        with self._precision():
+            logits = self._head(self._states(batch))  # (N, V)
         logits = logits.float() / self.temperature
         logp_all = F.log_softmax(logits, dim=-1)
         with nullcontext() if entropy_grad else torch.no_grad():
             entropy = -(logp_all.exp() * logp_all).sum(-1)
         return logp_all.gather(1, batch.targets[:, None])[:, 0], entropy
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
+
+    def _states(self, batch: _Batch) -> Tensor:
+        with self._precision():
+            # Rows are padded on the right and attention is causal: no token ever sees the padding.
+            states: Tensor = self._trunk(input_ids=batch.ids, use_cache=False).last_hidden_state[batch.where]  # (N, E)
+        return states
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[_Batch]:
         """Cut rows into passes of like length, so that little is padding."""
@@ -197,10 +218,10 @@ class Learner:
 
         return _Batch(
             members=members,
-            ids=ids.to(self._device),
+            ids=ids.to(self.device),
             # The token at position j is predicted by the hidden state at j - 1.
-            where=(which.to(self._device), (column - 1).to(self._device)),
-            targets=ids[which, column].to(self._device),
+            where=(which.to(self.device), (column - 1).to(self.device)),
+            targets=ids[which, column].to(self.device),
             turn=self._tensor(np.concatenate(turns)),
             advantage=pick("advantage"),
             logprob=pick("logprob"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,40 @@ def encode_expert(episode: Episode, tools: Sequence[dict[str, Any]], codec: Chat
     return Row(np.asarray(ids), np.asarray(sampled), zeros, zeros)
 
 
+def encode_segments(episode: Episode, advantages: NDArray[np.float64], history: Sequence[Turn] = ()) -> list[Row]:
+    """Lay out a sampled episode, a row for every context that it had; see :func:`encode_sampled`.
+
+    Where a policy shortened its history, what it sampled before is context (mask 0) of what it sampled afterwards, so
+    every sampled token is trained on once, in the context in which it was sampled.
+    """
+    starts = [0, *(at for at, turn in enumerate(episode.turns) if turn.restart and at > 0), len(episode.turns)]
+    return [
+        encode_sampled(
+            episode.model_copy(update={"turns": episode.turns[first:last]}),
+            advantages[first:last],
+            history if first == 0 else (),
+        )
+        for first, last in pairwise(starts)
+    ]
+
+
 def encode_sampled(episode: Episode, advantages: NDArray[np.float64], history: Sequence[Turn] = ()) -> Row:
     """Lay out a sampled episode: the very ids that were fed and sampled, one advantage per turn.
 
     Args:
-        episode: The episode.
+        episode: The episode, sampled in one context.
         advantages: Shape (turns,).
         history: What a continuation was forked from; it is context and not trained on.
+
+    Raises:
+        ValueError: The context was begun anew half-way; :func:`encode_segments` lays out such an episode.
     """
-    ids: list[int] = [i for turn in history for i in (*turn.prompt_ids, *turn.token_ids)]
+    if any(turn.restart for turn in episode.turns[1:]):
+        raise ValueError(f"{episode.id} had several contexts: use encode_segments.")
+    if episode.turns and episode.turns[0].restart:
+        history = ()
+    begin = max((at for at, turn in enumerate(history) if turn.restart), default=0)
+    ids: list[int] = [i for turn in history[begin:] for i in (*turn.prompt_ids, *turn.token_ids)]
     sampled: list[bool] = [False] * len(ids)
     advantage: list[float] = [0.0] * len(ids)
     logprob: list[float] = [0.0] * len(ids)
@@ -117,6 +143,7 @@ def rows_of(
     entropy_bonus: bool = False,
     max_rows: int | None = None,
     histories: Sequence[Sequence[Turn]] = (),
+    tokens: Sequence[NDArray[np.float64]] = (),
 ) -> list[Row]:
     """Lay out sampled episodes and drop what carries no signal.
 
@@ -133,6 +160,7 @@ def rows_of(
             (down-sampling to the largest spread: PODS, arXiv 2504.13818). Over the whole batch such a cut would
             drop the hard tasks, whose partial credit is small. Credit is computed on whole groups before it.
         histories: Per episode the turns it was forked from; empty where none was.
+        tokens: Per episode the advantages of its sampled tokens, where those of a turn differ; else empty.
     """
     rows: list[Row] = []
     weights: list[float] = []
@@ -145,9 +173,16 @@ def rows_of(
             continue
         last = len(values) if entropy_bonus else int(useful[-1]) + 1
         kept = episode.model_copy(update={"turns": episode.turns[:last]})
-        rows.append(encode_sampled(kept, values[:last], histories[index] if histories else ()))
-        weights.append(float(np.abs(values).mean()))
-        groups.append(episode.task_id)
+        at = 0
+        for row in encode_segments(kept, values[:last], histories[index] if histories else ()):
+            count = int(row.sampled.sum())
+            if tokens:
+                row.advantage[row.sampled] = tokens[index][at : at + count]
+            at += count
+            if entropy_bonus or row.advantage.any():
+                rows.append(row)
+                weights.append(float(np.abs(values).mean()))
+                groups.append(episode.task_id)
     if max_rows is None or len(rows) <= max_rows:
         return rows
     seen: Counter[str] = Counter()

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkact.policies.advantages import ESTIMATORS, Advantages, CreditBatch
+from thinkact.policies.advantages import CRITIC, ESTIMATORS, Advantages, CreditBatch, returns_to_go
+from thinkact.policies.advantages_batch import Array
 from thinkact.policies.config import TrainConfig
+from thinkact.policies.critic import TurnCritic, explained_variance, per_turn, token_gae, turn_starts
 from thinkact.policies.episode import Episode, Turn
 from thinkact.policies.learner import Learner
 from thinkact.policies.learner_rows import Row, encode_sampled, rows_of
 from thinkact.policies.losses_reference import Reference
 from thinkact.policies.losses_spec import overlong_penalty
 from thinkact.policies.vine import Forked
+
+#: Credit while a critic explains nothing of the returns.
+FALLBACK = "turn_rtg"
 
 
 class Reinforcer:
@@ -34,15 +39,23 @@ class Reinforcer:
         self._seed = seed
         self._loss = config.rl.loss_options()
         self.reference = Reference(learner.model) if config.rl.kl_coef > 0 else None
+        rate_of_head = config.rl.critic_lr or 10 * config.rl.lr
+        needed = config.rl.estimator in CRITIC
+        self.critic = TurnCritic(learner, lr=rate_of_head, seed=config.seed) if needed else None
+        #: For igpo: what gives the gold answer's probabilities, see :func:`thinkact.policies.gold.gold_probabilities`.
+        self.gold: Callable[[Sequence[Episode]], list[Array]] | None = None
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep beside weights and optimiser."""
-        return {} if self.reference is None else {"reference": self.reference.weights}
+        kept: dict[str, Any] = {} if self.reference is None else {"reference": self.reference.weights}
+        return kept if self.critic is None else {**kept, "critic": self.critic.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state` returned."""
-        if self.reference is not None and "reference" in state:
+        if self.reference is not None:
             self.reference.load(state["reference"])
+        if self.critic is not None:
+            self.critic.load(state["critic"])
 
     def learn(self, used: Sequence[Episode], step: int, forked: Forked | None = None) -> dict[str, float]:
         """Take the optimiser steps that a batch of episodes is good for.
@@ -67,13 +80,23 @@ class Reinforcer:
         batch = CreditBatch.of(episodes, parents or ())
         batch, shaped = self._shaped(batch, episodes, histories)
         figures |= shaped
-        credit = ESTIMATORS[options.estimator](batch, **options.estimator_options)
+        tokens: list[Array] = []
+        if self.critic is not None:
+            credit, tokens, judged = self._criticised(self.critic, batch, episodes)
+            figures |= judged
+        else:
+            if options.estimator == "igpo":
+                if self.gold is None:
+                    raise ValueError("igpo needs the gold answer's probabilities.")
+                batch = replace(batch, values=self.gold(episodes))
+            credit = ESTIMATORS[options.estimator](batch, **options.estimator_options)
         rows = rows_of(
             episodes,
             credit,
             entropy_bonus=options.entropy_coef > 0,
             max_rows=options.max_rows,
             histories=histories,
+            tokens=tokens,
         )
         if options.entropy_coef > 0 and forked is not None:
             # Continuations that only served as measure are not trained on, not even for their entropy.
@@ -98,6 +121,38 @@ class Reinforcer:
             **advantage_figures(credit[: len(used)]),
             "trained_tokens": float(sum(len(row.ids) for row in rows)),
         }
+
+    def _criticised(
+        self, critic: TurnCritic, batch: CreditBatch, episodes: Sequence[Episode]
+    ) -> tuple[Advantages, list[Array], dict[str, float]]:
+        """Judge with the critic as it is, then fit it; where it explains nothing, credit comes without it."""
+        options = self.config.rl
+        rows = [encode_sampled(episode, np.zeros(len(episode.turns))) for episode in episodes]
+        features = critic.features(rows)
+        values = critic.values(features)
+        turns = [per_turn(v, row, len(r)) for v, row, r in zip(values, rows, batch.rewards, strict=True)]
+        gamma = float(options.estimator_options.get("gamma", 1.0))
+        explained = explained_variance(turns, [returns_to_go(r, gamma) for r in batch.rewards])
+        credit = ESTIMATORS[options.estimator](replace(batch, values=turns), **options.estimator_options)
+        # The critic learns what GAE took the return to be (targets A + V), whether or not it is trusted yet.
+        bilevel = options.estimator == "bilevel_gae"
+        tokens: list[Array] = []
+        targets: list[Array] = []
+        for row, advantage, value, at_turns in zip(rows, credit, values, turns, strict=True):
+            starts = turn_starts(row)
+            lam = float(options.estimator_options.get("token_lam", 1.0))
+            parts = [
+                token_gae(advantage[t] + at_turns[t], part, lam)
+                for t, part in enumerate(np.split(value, starts[1:]) if len(starts) else [])
+            ]
+            tokens.append(np.concatenate(parts) if parts else np.zeros(0))
+            targets.append(tokens[-1] + value if bilevel else (advantage + at_turns)[: len(starts)])
+        places = features if bilevel else [f[turn_starts(r)] for f, r in zip(features, rows, strict=True)]
+        figures = {"explained_variance": explained, "critic_loss": critic.fit(places, targets)}
+        figures["critic_trusted"] = float(explained > 0)
+        if explained <= 0:
+            return ESTIMATORS[FALLBACK](batch), [], figures
+        return credit, tokens if bilevel else [], figures
 
     def _shaped(
         self, batch: CreditBatch, episodes: Sequence[Episode], histories: Sequence[Sequence[Turn]]

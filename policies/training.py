@@ -21,6 +21,7 @@ from thinkact.policies.advantages import DEFAULT_FORKS, FORKING
 from thinkact.policies.codec import ChatCodec, system_prompt
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.episode import Episode
+from thinkact.policies.gold import gold_probabilities
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.jobs import Snapshots, make_jobs
 from thinkact.policies.learner import Learner, Row, encode_expert, informative
@@ -258,6 +259,8 @@ class Trainer:
         options = self.config.rl
         learner = self._learner(loaded, options.lr)
         reinforcer = Reinforcer(self.config, learner, lambda step: self._seed(_SHUFFLE, step))
+        if options.estimator == "igpo":
+            reinforcer.gold = partial(gold_probabilities, learner, ChatCodec(loaded.tokenizer), runner.tool_schemas)
         done = self._restore("rl", learner, loaded, skip=False, extra=reinforcer.load)
         per_step = options.tasks_per_step * options.group_size
         self.reporter.stage("reinforcement", options.steps * per_step, done * per_step)

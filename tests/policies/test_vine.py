@@ -22,6 +22,15 @@ from thinkact.policies.rundir import RunError  # noqa: E402
 from thinkact.policies.training import Quiet, Trainer  # noqa: E402
 from thinkact.policies.vine import Forked, check_forkable, fork, pivots  # noqa: E402
 
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 WORLD = {"world": "repair", "horizon": 5}
 
 
@@ -152,15 +161,11 @@ class StopAfter(Quiet):
 
 
 def test_a_run_that_forks_is_repeated_bit_for_bit(tmp_path):
-    threads = torch.get_num_threads()
     config = make_config("tiny", overrides={**SMALL, "rl": FORKS})
-    try:
-        Trainer(config, tmp_path / "whole").run()
-        with pytest.raises(KeyboardInterrupt):
-            Trainer(config, tmp_path / "cut", reporter=StopAfter(2)).run()
-        Trainer(config, tmp_path / "cut", resume=True).run()
-    finally:
-        torch.set_num_threads(threads)
+    Trainer(config, tmp_path / "whole").run()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(config, tmp_path / "cut", reporter=StopAfter(2)).run()
+    Trainer(config, tmp_path / "cut", resume=True).run()
     weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "cut")]
     assert weights[0] == weights[1]
     rows = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
