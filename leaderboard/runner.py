@@ -211,6 +211,7 @@ class _Run:
                 self._give_up(folder)
             found = self.board.submission_of(run)
             if found is not None:
+                self._decide(found[0])
                 folder.remove()
                 known = found[1]["plan"]
                 return Submitted(found[0], known["label"], tuple(map(Missing.model_validate, known["missing"])), 0)
@@ -248,12 +249,15 @@ class _Run:
         }
         kind: Kind = "baseline" if agent.baseline else "agent"
         submission = self.board.submit(plan.agent.name, episodes, kind=kind, suite=plan.label, meta=meta)
-        if not self.board.decisions.of(submission):
-            lost = sum(episode.error is not None for episode in episodes)
-            reason = f"played here: {len(episodes)} episodes, {lost} lost to faults"
-            self.board.decisions.add(submission, "accepted", reason)
+        self._decide(submission)
         folder.remove()
         return submission
+
+    def _decide(self, submission: str) -> None:
+        """Write down that it is accepted, unless a decision is on record: then this is a repetition."""
+        if not self.board.decisions.of(submission):
+            episodes = self.board.manifest(submission).episodes
+            self.board.decisions.add(submission, "accepted", f"played here: {len(episodes)} episodes")
 
     def _give_up(self, folder: RunFolder) -> None:
         done = len(folder.journal.lines())

@@ -158,14 +158,15 @@ def seeds(key: bytes, suite: str, env: str) -> Iterator[int]:
 def _read_private(board: Path) -> Secret:
     path = board / "secret.json"
     try:
-        if path.stat().st_mode & 0o077:
-            raise SecretError(f"{path} can be read by others: chmod 600 {path}, or make a new board.")
+        mode = path.stat().st_mode
         data = json.loads(path.read_bytes())
         secret = Secret(bytes.fromhex(data["secret"]), bytes.fromhex(data["salt"]))
     except FileNotFoundError as error:
         raise SecretError(f"{path} is missing: hidden tasks cannot be drawn on this machine.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SecretError(f"{path} is damaged.") from error
+    if mode & 0o077:
+        raise SecretError(f"{path} can be read by others: chmod 600 {path}, or make a new board.")
     if len(secret.key) != 32 or len(secret.salt) != 32:
         raise SecretError(f"{path} is damaged.")
     return secret

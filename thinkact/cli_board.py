@@ -234,7 +234,8 @@ def _show_turn(number: int, turn: Turn, differences: list[str]) -> None:
     common.out.print(Text(inert(turn.result), style="yellow" if turn.invalid else ""))
     for check in turn.checks:
         mark = "✓" if check.get("passed") is True else "✗"
-        common.out.print(Text(f"    {mark} {inert(str(check.get('name', '')), 200)}  reward {turn.reward:+.3f}"))
+        common.out.print(Text(f"    {mark} {inert(str(check.get('name', '')), 200)}"))
+    common.out.print(Text(f"    reward {turn.reward:+.3f}", style="dim"))
     for difference in differences:
         common.out.print(Text(f"    {inert(difference)}", style="bold red"))
 

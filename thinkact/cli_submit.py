@@ -153,11 +153,15 @@ class _Lines:
 
     def __init__(self) -> None:
         self._printed = 0.0
+        self._ended: set[str] = set()
 
     def __call__(self, status: Status) -> None:
         now = time.monotonic()
-        if status.done < status.total and now - self._printed < _LINE_EVERY_S:
+        ended = status.done == status.total
+        if status.run in self._ended if ended else now - self._printed < _LINE_EVERY_S:
             return
+        if ended:
+            self._ended.add(status.run)
         self._printed = now
         print(f"{status.agent} {status.done}/{status.total}  {_note(status)}", file=sys.stderr, flush=True)
 
@@ -170,6 +174,6 @@ def _note(status: Status) -> str:
         parts.append(f"solved {100 * status.solved / status.done:.0f} %")
     if status.errors:
         parts.append(f"{status.errors} lost to faults")
-    if status.done < status.total:
+    if status.eta is not None and status.done < status.total:
         parts.append(f"about {duration(status.eta)} left")
     return " · ".join(parts)
