@@ -100,6 +100,7 @@ class Action:
         text: What goes to the environment (tool calls; thoughts are not in it).
         thought: What stays on the policy's side.
         prompt_ids: Token ids fed to the model since its previous action, mask 0.
+        restart: Whether the context begins anew with ``prompt_ids``, because what came before was shortened.
         token_ids: Token ids the model sampled, mask 1; never re-tokenised.
         logprobs: Log-probability of each sampled token under the sampling distribution.
         stop: Why sampling ended.
@@ -116,6 +117,7 @@ class Action:
     prompt_ids: list[int] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    restart: bool = False
     stop: str = "stop"
     seconds: float = 0.0
     cost: float = 0.0

@@ -20,7 +20,7 @@ class Turn(BaseModel):
     ``observation`` is what the policy saw *before* acting (turn 0: the task prompt); ``result`` is what came
     of the action. ``prompt_ids`` are the tokens fed since the previous action (mask 0), ``token_ids`` those
     sampled (mask 1) with their ``logprobs`` under the sampling distribution; empty for policies that are no
-    models.
+    models. Where the context was shortened before this turn (``restart``), ``prompt_ids`` are all of the new one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,6 +38,7 @@ class Turn(BaseModel):
     prompt_ids: list[int] = Field(default_factory=list)
     token_ids: list[int] = Field(default_factory=list)
     logprobs: list[float] = Field(default_factory=list)
+    restart: bool = False
     advantage: float | None = None
     state_key: str = ""
 

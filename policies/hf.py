@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -18,11 +18,27 @@ from thinkact.policies.models import LoadedModel, load_model
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
 
+#: Of the context, what a shortened history may take: shortening at every turn would compute it anew at every turn.
+_SHORTENED = 0.6
+#: Characters; a result that is no longer than the note in its place stays.
+_NOTE = 30
+
 
 @dataclass
 class _Live:
+    """An episode in flight.
+
+    Attributes:
+        slot: Its slot in the engine.
+        said: Ids of each of its actions, and whether the model ended them itself.
+        dropped: Which results its context shows no more, counted from 0.
+        first: The first turn that its context shows at all.
+    """
+
     slot: int
-    closed: bool
+    said: list[tuple[list[int], bool]] = field(default_factory=list)
+    dropped: set[int] = field(default_factory=set)
+    first: int = 0
 
 
 class HFPolicy:
@@ -34,12 +50,16 @@ class HFPolicy:
         temperature: Of sampling; 0 is greedy.
         max_new_tokens: Budget of one turn, thought and action together.
         max_slots: Episodes in flight at once.
-        max_len: Tokens of one episode; an episode that outgrows it is cut.
+        max_len: Tokens of one episode's context.
+        history: What happens to an episode that outgrows it: ``"cut"`` ends it; ``"drop"`` goes on in a context
+            that opens anew without the oldest tool results (a note stands in their place) and, where that is not
+            enough, without the oldest turns.
         dtype: Of inference; the trainer's weights stay as they are.
         codec: How conversations are framed; see :func:`~thinkact.policies.templates.codec_for`.
         name: Name in episodes and on the leaderboard; by default the model's.
 
     Raises:
+        ValueError: On an unknown ``history``.
         TemplateRefused: The model's chat template cannot be rendered turn by turn; the message says where it parts.
     """
 
@@ -52,9 +72,13 @@ class HFPolicy:
         max_slots: int = 64,
         max_len: int = 1024,
         dtype: torch.dtype = torch.bfloat16,
+        history: Literal["cut", "drop"] = "cut",
         codec: Literal["auto", "chatml", "template"] = "auto",
         name: str | None = None,
     ) -> None:
+        if history not in ("cut", "drop"):
+            raise ValueError(f"history must be 'cut' or 'drop', not {history!r}.")
+        self.history = history
         self.loaded = load_model(model) if isinstance(model, str) else model
         self.codec = codec_for(self.loaded.tokenizer, codec)
         self.name = name or self.loaded.name
@@ -72,15 +96,20 @@ class HFPolicy:
             EngineFull: When more than ``max_slots`` episodes are live.
         """
         start = time.perf_counter()
-        requests = []
+        requests, restarts = [], []
         for conversation in conversations:
             live = self._live.get(conversation.id)
             if live is None:
-                live = self._live[conversation.id] = _Live(self.engine.open(), True)
-                history = self._resumed.pop(conversation.id, None)
-                prompt = self._so_far(conversation) if history is None else self._after(history, conversation)
+                live = self._live[conversation.id] = _Live(self.engine.open())
+                turns = self._resumed.pop(conversation.id, None)
+                prompt = self._so_far(conversation, live) if turns is None else self._after(turns, conversation, live)
             else:
-                prompt = self.codec.observation(conversation.messages[-1].content, turn_closed=live.closed)
+                prompt = self.codec.observation(conversation.messages[-1].content, turn_closed=live.said[-1][1])
+            shorter = self._shortened(conversation, live, len(prompt))
+            if shorter is not None:
+                self.engine.close(live.slot)
+                live.slot, prompt = self.engine.open(), shorter
+            restarts.append(shorter is not None)
             turn = len(conversation.messages) // 2
             requests.append(GenRequest(live.slot, prompt, seed=_seed(conversation.seed, turn)))
         params = SamplingParams(
@@ -91,8 +120,8 @@ class HFPolicy:
         results = self.engine.generate(requests, params)
         seconds = (time.perf_counter() - start) / max(1, len(conversations))
         actions = []
-        for conversation, request, result in zip(conversations, requests, results, strict=True):
-            self._live[conversation.id].closed = result.tokens[-1:] == [self.codec.end_id]
+        for conversation, request, result, restart in zip(conversations, requests, results, restarts, strict=True):
+            self._live[conversation.id].said.append((result.tokens, result.tokens[-1:] == [self.codec.end_id]))
             thought, text = split_thought(self.codec.decode(result.tokens))
             actions.append(
                 Action(
@@ -102,6 +131,7 @@ class HFPolicy:
                     prompt_ids=list(request.new_tokens) if result.tokens else [],
                     token_ids=list(result.tokens),
                     logprobs=list(result.logprobs),
+                    restart=restart and bool(result.tokens),
                     stop=result.stop,
                     seconds=seconds,
                 )
@@ -113,22 +143,49 @@ class HFPolicy:
         if all(turn.token_ids for turn in turns):
             self._resumed[conversation_id] = turns
 
-    def _after(self, turns: Sequence[Turn], conversation: Conversation) -> list[int]:
+    def _after(self, turns: Sequence[Turn], conversation: Conversation, live: _Live) -> list[int]:
         if not turns:
-            return self._so_far(conversation)
-        ids = [i for turn in turns for i in (*turn.prompt_ids, *turn.token_ids)]
-        return ids + self.codec.observation(conversation.messages[-1].content, turn_closed=turns[-1].stop == "stop")
+            return self._so_far(conversation, live)
+        live.said = [(turn.token_ids, turn.token_ids[-1:] == [self.codec.end_id]) for turn in turns]
+        first = max((at for at, turn in enumerate(turns) if turn.restart), default=0)
+        ids = [i for turn in turns[first:] for i in (*turn.prompt_ids, *turn.token_ids)]
+        return ids + self.codec.observation(conversation.messages[-1].content, turn_closed=live.said[-1][1])
 
-    def _so_far(self, conversation: Conversation) -> list[int]:
+    def _so_far(self, conversation: Conversation, live: _Live) -> list[int]:
         """Encode a conversation from its start, also one that others began."""
-        first, *rest = conversation.messages
-        ids = self.codec.opening(conversation.tools, first.content)
-        for message in rest:
-            if message.role == "assistant":
-                ids += self.codec.action(message.content)
-            else:
-                ids += self.codec.observation(message.content, turn_closed=True)
+        live.said = [(self.codec.action(m.content), True) for m in conversation.messages if m.role == "assistant"]
+        return self._written(conversation, live)
+
+    def _written(self, conversation: Conversation, live: _Live) -> list[int]:
+        """Encode a conversation with the very ids that were sampled, and notes where results were dropped."""
+        ids = self.codec.opening(conversation.tools, conversation.messages[0].content)
+        for at, (said, closed) in list(enumerate(live.said))[live.first :]:
+            text = conversation.messages[2 * at + 2].content
+            if at in live.dropped:
+                text = f"[{len(text)} characters dropped]"
+            ids += said
+            ids += self.codec.observation(text, turn_closed=closed)
         return ids
+
+    def _shortened(self, conversation: Conversation, live: _Live, coming: int) -> list[int] | None:
+        """Return a context without the oldest results, if this one is full and that helps."""
+        if self.history == "cut":
+            return None
+        limit = self.engine.max_len - self.max_new_tokens
+        if len(self.engine.tokens(live.slot)) + coming <= limit:
+            return None
+        last = len(live.said) - 1  # its result was not acted on yet: it stays
+        for at in range(live.first, last):
+            if at not in live.dropped and len(conversation.messages[2 * at + 2].content) > _NOTE:
+                live.dropped.add(at)
+                ids = self._written(conversation, live)
+                if len(ids) <= _SHORTENED * self.engine.max_len:
+                    return ids
+        ids = self._written(conversation, live)
+        while len(ids) > _SHORTENED * self.engine.max_len and live.first < last:
+            live.first += 1
+            ids = self._written(conversation, live)
+        return ids if len(ids) <= limit else None
 
     def release(self, conversation_id: str) -> None:
         """Free the episode's slot."""

@@ -292,6 +292,7 @@ class Runner:
                 prompt_ids=action.prompt_ids,
                 token_ids=action.token_ids,
                 logprobs=action.logprobs,
+                restart=action.restart,
                 state_key=info["state_key"],
             )
         )
