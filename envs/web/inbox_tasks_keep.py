@@ -1,0 +1,462 @@
+"""Tasks of the inbox that keep it in order: stars, labels, folders, newsletters, contacts, rules, settings."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from thinkact.envs.web.inbox_goals import (
+    a_contact,
+    a_mail,
+    add_label,
+    any_mail,
+    change,
+    find,
+    find_contact,
+    lines,
+    mails,
+    named,
+    open_mail,
+    project_of,
+    quick,
+    tick,
+    together,
+)
+from thinkact.envs.web.inbox_words import COMPANIES, LABELS
+from thinkact.envs.web.pilot import Moves, Pilot
+from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.tasks import Draw, WebTask, template
+
+#: What can be done to one mail: button, values, and how a person asks for it.
+_DEEDS = {
+    "star": ("Star", {"starred": 1}, "Star {}.", "Put a star on {}."),
+    "archive": ("Archive", {"folder": "Archive"}, "Archive {}.", "Move {} to the archive."),
+    "delete": ("Delete", {"folder": "Trash"}, "Delete {}.", "Throw {} away."),
+    "spam": ("Report spam", {"folder": "Spam"}, "Report {} as spam.", "Treat {} as spam."),
+}
+
+
+def _one(draw: Draw, deed: str, where: str = "1") -> WebTask | None:
+    mail = any_mail(draw, where)
+    if mail is None:
+        return None
+    button, values, *phrasings = _DEEDS[deed]
+    goals, allowed = change(draw, button.lower(), [mail], **values)
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_mail(pilot, mail["subject"], mail["sender"])
+        yield from pilot.click("button", button)
+        yield from pilot.done()
+
+    return WebTask(draw.say(*phrasings).format(named(mail)), solve, goals, allowed)
+
+
+@template("inbox/star", app="inbox", level=0)
+def star(draw: Draw) -> WebTask | None:
+    """Star a mail."""
+    return _one(draw, "star", "starred = 0")
+
+
+@template("inbox/archive", app="inbox", level=0)
+def archive(draw: Draw) -> WebTask | None:
+    """Archive a mail."""
+    return _one(draw, "archive")
+
+
+@template("inbox/delete", app="inbox", level=0)
+def delete(draw: Draw) -> WebTask | None:
+    """Delete a mail."""
+    return _one(draw, "delete")
+
+
+@template("inbox/report-spam", app="inbox", level=0)
+def report_spam(draw: Draw) -> WebTask | None:
+    """Report a mail as spam."""
+    return _one(draw, "spam", "kind = 'newsletter'")
+
+
+@template("inbox/not-spam", app="inbox", level=0)
+def not_spam(draw: Draw) -> WebTask | None:
+    """A mail that landed among spam by mistake."""
+    mail = draw.pick("SELECT * FROM mail WHERE kind = 'ham' ORDER BY id")
+    assert mail is not None
+    goals, allowed = change(draw, "back in the inbox", [mail], folder="Inbox")
+    prompt = draw.say(
+        f"A mail from {mail['sender']} landed in the spam folder by mistake. Move it to the inbox.",
+        f"{mail['sender']} wrote to me about keys, but the mail is among spam. Get it back into the inbox.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Spam")
+        yield from pilot.click("link", mail["subject"])
+        yield from pilot.click("button", "Move to Inbox")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed)
+
+
+@template("inbox/label-one", app="inbox", level=1)
+def label_one(draw: Draw) -> WebTask | None:
+    """Label a mail."""
+    mail, label = any_mail(draw, "kind NOT IN ('invoice')"), draw.rng.choice(LABELS)
+    if mail is None:
+        return None
+    goals, allowed = add_label(draw, label, [mail])
+    prompt = draw.say(f"Label {named(mail)} “{label}”.", f"Add the label {label} to {named(mail)}.")
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_mail(pilot, mail["subject"], mail["sender"])
+        yield from pilot.select("Label", label)
+        yield from pilot.click("button", "Add label")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed)
+
+
+@template("inbox/read-all-from", app="inbox", level=1)
+def read_all_from(draw: Draw) -> WebTask | None:
+    """Mark everything unread from somebody as read."""
+    senders = draw.rows(
+        "SELECT sender FROM mail WHERE folder = 'Inbox' AND read = 0 GROUP BY sender HAVING count(*) > 1 ORDER BY 1"
+    )
+    if not senders:
+        return None
+    sender = draw.rng.choice(senders)[0]
+    wanted = draw.rows("SELECT * FROM mail WHERE folder = 'Inbox' AND read = 0 AND sender = ? ORDER BY id", sender)
+    goals, allowed = change(draw, "read", wanted, read=1)
+    prompt = draw.say(
+        f"Mark all unread mails from {sender} as read.", f"I have seen what {sender} wrote: mark it all as read."
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, sender=sender, unread=True)
+        yield from tick(pilot, *[line for line in lines(pilot) if line.who == sender])
+        yield from pilot.click("button", "Mark as read")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed, steps=9)
+
+
+@template("inbox/old-newsletters", app="inbox", level=1)
+def old_newsletters(draw: Draw) -> WebTask | None:
+    """Delete the issues of a newsletter from before a day."""
+    name = draw.rng.choice(sorted({mail["sender"] for mail in mails(draw, "newsletter")}))
+    day = (draw.now - timedelta(days=draw.rng.randint(20, 70))).date().isoformat()
+    old = mails(draw, "newsletter", "sender = ? AND sent < ?", name, day)
+    if len(old) < 1 or len(old) == len(mails(draw, "newsletter", "sender = ?", name)):
+        return None
+    goals, allowed = change(draw, "deleted", old, folder="Trash")
+    prompt = draw.say(
+        f"Delete every issue of {name} that was sent before {day}, and no other.",
+        f"Throw away the issues of {name} from before {day}; I want to keep the later ones.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, sender=name, before=day)
+        yield from tick(pilot, *lines(pilot))
+        yield from pilot.click("button", "Delete")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed, steps=9)
+
+
+@template("inbox/all-newsletters", app="inbox", level=2)
+def all_newsletters(draw: Draw) -> WebTask | None:
+    """Archive the newsletters of all senders from before a day."""
+    day = (draw.now - timedelta(days=draw.rng.randint(25, 60))).date().isoformat()
+    senders = sorted({mail["sender"] for mail in mails(draw, "newsletter")})
+    old = mails(draw, "newsletter", "sent < ?", day)
+    deed = draw.rng.choice(("archive", "delete"))
+    button, values, *_ = _DEEDS[deed]
+    goals, allowed = change(draw, button.lower(), old, **values)
+    listed = f"{', '.join(senders[:-1])} and {senders[-1]}"
+    prompt = draw.say(
+        f"{button} every newsletter (those of {listed}) that was sent before {day}.",
+        f"My newsletters come from {listed}. {button} all their issues from before {day} and keep the later ones.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        for sender in senders:
+            yield from find(pilot, sender=sender, before=day)
+            yield from tick(pilot, *lines(pilot))
+            yield from pilot.click("button", button)
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed)
+
+
+@template("inbox/label-invoices", app="inbox", level=1)
+def label_invoices(draw: Draw) -> WebTask | None:
+    """Label the invoices of a firm that are not labelled yet."""
+    mail = a_mail(draw, "invoice")
+    assert mail is not None
+    firm = mail["sender"]
+    bare = mails(draw, "invoice", "sender = ? AND id NOT IN (SELECT mail_id FROM mail_label)", firm)
+    goals, allowed = add_label(draw, "Invoices", bare)
+    if not goals:
+        return None
+    prompt = draw.say(
+        f"Every invoice from {firm} shall carry the label Invoices. Label those that do not yet.",
+        f"Some invoices from {firm} lack the label Invoices. Add it where it is missing.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, sender=firm)
+        yield from tick(pilot, *[line for line in lines(pilot) if "Invoices" not in line.labels])
+        yield from pilot.select("Label", "Invoices")
+        yield from pilot.click("button", "Add label")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed, steps=9)
+
+
+@template("inbox/new-label", app="inbox", level=2)
+def new_label(draw: Draw) -> WebTask | None:
+    """Make a label for a project and put it on the mails about it."""
+    mail = a_mail(draw, "meeting")
+    assert mail is not None
+    project = project_of(mail)
+    about = draw.rows("SELECT * FROM mail WHERE folder = 'Inbox' AND instr(subject, ?) ORDER BY id", project)
+    goals, allowed = add_label(draw, project, about)
+    made = Goal("the label is made", "SELECT count(*) FROM label WHERE name = ?", (project,), weight=2.0)
+    prompt = draw.say(
+        f"Make a label “{project}” and put it on every mail in the inbox that has {project} in its subject.",
+        f"I want one label for all that is about {project}: make it, named like the project, and add it to each mail "
+        f"in the inbox "
+        f"whose subject mentions {project}.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Labels")
+        yield from pilot.fill("textbox", "New label", project)
+        yield from pilot.click("button", "Make label")
+        yield from find(pilot, project, folder="Inbox")
+        yield from tick(pilot, *[line for line in lines(pilot) if project in line.subject])
+        yield from pilot.select("Label", project)
+        yield from pilot.click("button", "Add label")
+        yield from pilot.done()
+
+    may = Allowed("label", "name = ?", ops=("insert",), params=(project,))
+    return WebTask(prompt, solve, (made, *goals), (*allowed, may))
+
+
+@template("inbox/unstar-all", app="inbox", level=2)
+def unstar_all(draw: Draw) -> WebTask | None:
+    """Take the star off every mail but one."""
+    starred = draw.rows("SELECT * FROM mail WHERE folder = 'Inbox' AND starred = 1 ORDER BY id")
+    if not 3 <= len(starred) <= 8:
+        return None
+    kept = draw.rng.choice(starred)
+    rest = [mail for mail in starred if mail["id"] != kept["id"]]
+    goals, allowed = change(draw, "star removed", rest, starred=0)
+    prompt = draw.say(
+        f"Remove the star from all my mails except {named(kept)}.",
+        f"Only {named(kept)} shall stay starred. Take the star off all the others.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, starred=True)
+        yield from tick(
+            pilot, *[line for line in lines(pilot) if (line.subject, line.who) != (kept["subject"], kept["sender"])]
+        )
+        yield from pilot.click("button", "Remove star")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed)
+
+
+@template("inbox/star-and-archive", app="inbox", level=2)
+def star_and_archive(draw: Draw) -> WebTask | None:
+    """Different things for different mails of one project."""
+    mail = a_mail(draw, "meeting")
+    assert mail is not None
+    project = project_of(mail)
+    found = {
+        each["kind"]: each for each in draw.rows("SELECT * FROM mail WHERE instr(subject, ?) ORDER BY id", project)
+    }
+    label = draw.rng.choice(("Urgent", "Projects"))
+    if found["deadline"]["starred"]:
+        return None
+    goals, allowed = together(
+        change(draw, "deadline starred", [found["deadline"]], starred=1),
+        change(draw, "door code archived", [found["code"]], folder="Archive"),
+        add_label(draw, label, [found["request"]]),
+    )
+    prompt = draw.say(
+        f"For the project {project}: star the mail about the deadline, archive the one with the door code and label "
+        f"the one that "
+        f"asks me for a document “{label}”.",
+        f"Tidy up {project}. The deadline mail gets a star, the mail with the door code goes to the archive, and the "
+        f"request for "
+        f"a document gets the label {label}.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_mail(pilot, f"{project}: deadline")
+        yield from pilot.click("button", "Star")
+        yield from open_mail(pilot, f"{project}: door code")
+        yield from pilot.click("button", "Archive")
+        yield from quick(pilot, f"of {project}? Thanks!")
+        yield from tick(pilot, lines(pilot)[0])
+        yield from pilot.select("Label", label)
+        yield from pilot.click("button", "Add label")
+        yield from pilot.done()
+
+    return WebTask(prompt, solve, goals, allowed)
+
+
+@template("inbox/new-contact", app="inbox", level=2)
+def new_contact(draw: Draw) -> WebTask | None:
+    """Save whoever introduced themselves as a contact."""
+    mail = a_mail(draw, "stranger")
+    assert mail is not None
+    role, phone = re.findall(r"as a (\w+); my phone number is (\+[\d ]+)\.", mail["body"])[0]
+    values = (mail["sender"], mail["address"], role, phone)
+    where = "name = ? AND email = ? AND role = ? AND phone = ?"
+    prompt = draw.say(
+        f"{mail['sender']} wrote to me after we met. Save them as a contact, with address, phone and what they work as "
+        f"under Role.",
+        f"Make a contact of {mail['sender']}: name, e-mail, phone and role (the profession, one word) are in their "
+        f"mail.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_mail(pilot, mail["subject"])
+        name, email = re.findall(r"^From: ([^(\n]+) \(([^)\n]+)\)", pilot.text, re.MULTILINE)[0]
+        job, called = re.findall(r"as a (\w+); my phone number is (\+[\d ]+)\.", pilot.text)[0]
+        yield from pilot.click("link", "Contacts")
+        yield from pilot.click("link", "Add a contact")
+        for label, text in (("Name", name), ("E-mail", email), ("Role", job), ("Phone", called)):
+            yield from pilot.fill("textbox", label, text)
+        yield from pilot.click("button", "Save contact")
+        yield from pilot.done()
+
+    goal = Goal("the contact is saved", f"SELECT count(*) = 1 FROM contact WHERE {where}", values)
+    return WebTask(prompt, solve, (goal,), (Allowed("contact", where, ops=("insert",), params=values),))
+
+
+@template("inbox/new-phone", app="inbox", level=1)
+def new_phone(draw: Draw) -> WebTask | None:
+    """Put somebody's new number into the contacts."""
+    mail = a_mail(draw, "phone")
+    assert mail is not None
+    number = re.findall(r"number: (\+[\d ]+)\.", mail["body"])[0]
+    who = draw.rows("SELECT id FROM contact WHERE email = ?", mail["address"])[0]["id"]
+    where = f"id = {who} AND phone = ?"
+    prompt = draw.say(
+        "One of my contacts has sent me a new phone number. Update the contact.",
+        f"{mail['sender']} has a new phone number; it is in a mail. Put it into my contacts.",
+        indirect=("Somebody I know can be reached under another number now. See to it that my contacts are right.",),
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_mail(pilot, "My new number")
+        called = pilot.read(r"number: (\+[\d ]+)\.")
+        name = pilot.read(r"^From: [^(\n]+ \(([^)\n]+)\)")
+        yield from find_contact(pilot, name)
+        yield from pilot.click("link", pilot.read(rf'"([^"\n]+)" *\| *{re.escape(name)}'))
+        yield from pilot.fill("textbox", "Phone", called)
+        yield from pilot.click("button", "Save contact")
+        yield from pilot.done()
+
+    goal = Goal("the number is saved", f"SELECT count(*) FROM contact WHERE {where}", (number,))
+    return WebTask(prompt, solve, (goal,), (Allowed("contact", where, ("phone",), ("update",), params=(number,)),))
+
+
+@template("inbox/delete-contact", app="inbox", level=1)
+def delete_contact(draw: Draw) -> WebTask | None:
+    """Remove a contact, known by role."""
+    who = a_contact(draw)
+    prompt = draw.say(
+        f"Remove the {who['role']} from my contacts.", f"I no longer need the contact of my {who['role']}. Delete it."
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find_contact(pilot, who["role"])
+        yield from pilot.click("link", pilot.read(r'"([^"\n]+)" *\| *[^|\n]+@'))
+        yield from pilot.click("button", "Delete contact")
+        yield from pilot.done()
+
+    goal = Goal("the contact is removed", f"SELECT count(*) = 0 FROM contact WHERE id = {who['id']}")
+    return WebTask(prompt, solve, (goal,), (Allowed("contact", f"id = {who['id']}", ops=("delete",)),))
+
+
+@template("inbox/new-rule", app="inbox", level=1)
+def new_rule(draw: Draw) -> WebTask | None:
+    """Make a rule."""
+    word, label = draw.rng.choice(COMPANIES), draw.rng.choice(LABELS)
+    field = draw.rng.choice(("from", "subject"))
+    folder = draw.rng.choice(("", "Archive"))
+    where = "field = ? AND contains = ? AND label_id = (SELECT id FROM label WHERE name = ?) AND move_to = ?"
+    values = (field, word, label, folder)
+    what = {"from": f"comes from “{word}”", "subject": f"has “{word}” in its subject"}[field]
+    also = " and move it to the archive" if folder else ""
+    prompt = draw.say(
+        f"Make a rule: new mail that {what} shall get the label {label}{' and go to the archive' if folder else ''}.",
+        f"From now on, whenever a mail {what}, label it {label}{also}. Make a rule for that.",
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Rules")
+        yield from pilot.select("If the", field)
+        yield from pilot.fill("textbox", "contains", word)
+        yield from pilot.select("add label", label)
+        if folder:
+            yield from pilot.select("move to", folder)
+        yield from pilot.click("button", "Make rule")
+        yield from pilot.done()
+
+    goal = Goal("the rule is made", f"SELECT count(*) = 1 FROM rule WHERE {where}", values)
+    return WebTask(prompt, solve, (goal,), (Allowed("rule", where, ops=("insert",), params=values),))
+
+
+@template("inbox/delete-rule", app="inbox", level=0)
+def delete_rule(draw: Draw) -> WebTask | None:
+    """Delete a rule, known by what it does."""
+    names = "SELECT rule.*, label.name AS label FROM rule LEFT JOIN label ON label.id = label_id"
+    rule = draw.pick(f"{names} ORDER BY rule.id")
+    assert rule is not None
+    does = f"labels mail “{rule['label']}”" if rule["label"] else f"moves mail to the {rule['move_to'].lower()}"
+    prompt = draw.say(
+        f"Delete the rule about {rule['contains']}.",
+        f"There is a rule that {does} when it comes from {rule['contains']}. Delete it.",
+        indirect=(f"Mail from {rule['contains']} shall come in like any other again.",),
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Rules")
+        there = pilot.read_all(r"^(?:from|subject) *\| *([^|\n]+?) *\|")
+        yield from pilot.click("button", f"Delete rule {there.index(rule['contains']) + 1}")
+        yield from pilot.done()
+
+    goal = Goal("the rule is deleted", f"SELECT count(*) = 0 FROM rule WHERE id = {rule['id']}")
+    return WebTask(prompt, solve, (goal,), (Allowed("rule", f"id = {rule['id']}", ops=("delete",)),))
+
+
+@template("inbox/away", app="inbox", level=1)
+def away(draw: Draw) -> WebTask | None:
+    """Set an automatic reply."""
+    until = (draw.now + timedelta(days=draw.rng.randint(3, 40))).date().isoformat()
+    text = draw.rng.choice(("I am away and will answer later.", "Out of office. For urgent matters please call.",
+                            "I am on a journey and read no mail.", "Thank you for your mail. I am on leave."))  # fmt: skip
+    prompt = draw.say(
+        f"Set an automatic reply until {until} with this text: {text}",
+        f'I am away until {until}. Let the mailbox answer by itself until then, with "{text}".',
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Settings")
+        yield from pilot.fill("textbox", "Automatic reply", text)
+        yield from pilot.fill("textbox", "Automatic reply until", until)
+        yield from pilot.click("button", "Save settings")
+        yield from pilot.done()
+
+    wanted = {"auto_reply": text, "auto_reply_until": until}
+    goals = tuple(
+        Goal(name.replace("_", " "), "SELECT count(*) FROM setting WHERE name = ? AND value = ?", (name, value))
+        for name, value in wanted.items()
+    )
+    allowed = tuple(
+        Allowed("setting", "name = ? AND value = ?", ("value",), ("update",), params=pair) for pair in wanted.items()
+    )
+    return WebTask(prompt, solve, goals, allowed)
