@@ -18,6 +18,7 @@ ENV_ENTRY_POINTS = {
     "thinkact/Proof-v0": "thinkact.envs.proof.env:ProofEnv",
     "thinkact/PythonTask-v0": "thinkact.envs.python_task:PythonTaskEnv",
     "thinkact/Research-v0": "thinkact.envs.research.env:ResearchEnv",
+    "thinkact/Shop-v0": "thinkact.envs.web.shop_env:ShopEnv",
     "thinkact/Terminal-v0": "thinkact.envs.terminal.env:TerminalEnv",
     "thinkact/WorldQA-v0": "thinkact.envs.world.env:WorldQAEnv",
     "thinkact/ZooHours-v0": "thinkact.envs.zoo.env:ZooHoursEnv",

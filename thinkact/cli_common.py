@@ -163,7 +163,9 @@ ENDPOINT_KEY = "THINKACT_ENDPOINT_KEY"
 
 def knobs(cls: type[ToolEnv[Any]]) -> dict[str, tuple[str, str]]:
     """Return an environment's own options: name → (default, what it does)."""
-    text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2].split("\n\n")[0]
+    # A family may leave the description of its options to the class that it is made from.
+    docs = (inspect.cleandoc(each.__doc__ or "") for each in cls.__mro__)
+    text = next((doc for doc in docs if "Args:\n" in doc), "").partition("Args:\n")[2].split("\n\n")[0]
     described = {
         # Docstrings are reStructuredText; a terminal shows plain words.
         match[1]: re.sub(r"``|:\w+:`~?[\w.]*?(?=\w+`)|`", "", " ".join(match[2].split()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thinkact.envs.web.shop_data import DELIVERIES
@@ -190,17 +190,13 @@ def pay(p: Pilot, by: Way) -> Moves:
     yield from p.click("button", "Continue")
 
 
-def narrow(p: Pilot, *, low: int = 0, high: int = 0, stock: bool = False, **choices: str) -> Moves:
-    """Filter and sort the catalogue: ``Category="Mugs"``, ``Sort_by="Rating"`` and so on."""
+def narrow(p: Pilot, choices: Mapping[str, str], *, high: int = 0) -> Moves:
+    """Filter and sort the catalogue: ``{"Category": "Mugs", "Sort by": "Rating"}``, up to ``high`` dollars."""
     yield from p.click("link", "Products")
     for name, value in choices.items():
-        yield from p.select(name.replace("_", " "), value)
-    if low:
-        yield from p.fill("textbox", "Price from ($)", str(low))
+        yield from p.select(name, value)
     if high:
         yield from p.fill("textbox", "Price to ($)", str(high))
-    if stock:
-        yield from p.check("In stock only")
     yield from p.click("button", "Apply filters")
 
 

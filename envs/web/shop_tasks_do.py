@@ -106,7 +106,7 @@ def cart_cheapest(draw: Draw) -> WebTask | None:
     item = Item(row["id"], row["product_id"], row["name"], color, row["size"])
 
     def solve(p: Pilot) -> Moves:
-        yield from narrow(p, Category=category.name, Colour=color, Sort_by="Price: low to high")
+        yield from narrow(p, {"Category": category.name, "Colour": color, "Sort by": "Price: low to high"})
         yield from p.click("link", p.read(FIRST_PAGE))
         yield from p.select("Colour", color)
         yield from p.click("button", "Add to cart")
@@ -139,7 +139,7 @@ def wish_best_rated(draw: Draw) -> WebTask | None:
         return None
 
     def solve(p: Pilot) -> Moves:
-        yield from narrow(p, Category=category.name, high=high, Sort_by="Rating")
+        yield from narrow(p, {"Category": category.name, "Sort by": "Rating"}, high=high)
         yield from p.click("link", p.read(FIRST_PAGE))
         yield from p.click("button", "Add to wish list")
         yield from p.done()

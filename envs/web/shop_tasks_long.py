@@ -73,7 +73,7 @@ def wish_categories(draw: Draw) -> WebTask | None:
 
     def solve(p: Pilot) -> Moves:
         for each in chosen:
-            yield from narrow(p, Category=each.name, Sort_by="Price: low to high")
+            yield from narrow(p, {"Category": each.name, "Sort by": "Price: low to high"})
             yield from p.click("link", p.read(FIRST_PAGE))
             yield from p.click("button", "Add to wish list")
         yield from p.done()

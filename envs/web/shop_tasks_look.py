@@ -168,7 +168,7 @@ def cheapest_of(draw: Draw) -> WebTask | None:
     sort = "Price: high to low" if down else "Price: low to high"
 
     def solve(p: Pilot) -> Moves:
-        yield from narrow(p, Category=category.name, **choices, Sort_by=sort)
+        yield from narrow(p, {"Category": category.name, **choices, "Sort by": sort})
         yield from p.answer(best_name(p))
 
     adjective = "most expensive" if down else "cheapest"
@@ -205,7 +205,7 @@ def count_of(draw: Draw) -> WebTask | None:
 
     def solve(p: Pilot) -> Moves:
         choices = {"Rating": f"{stars} and more"} if stars else {}
-        yield from narrow(p, Category=category.name, high=high, **choices)
+        yield from narrow(p, {"Category": category.name, **choices}, high=high)
         yield from p.answer(p.read(r"^[ -]*([0-9]+) products$"))
 
     rated = f" and are rated {stars} or better" if stars else ""

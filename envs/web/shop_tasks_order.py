@@ -88,7 +88,7 @@ def order_cheapest(draw: Draw) -> WebTask | None:
     by = way(draw)
 
     def solve(p: Pilot) -> Moves:
-        yield from narrow(p, Category=category.name, Brand=brand, Sort_by="Price: low to high")
+        yield from narrow(p, {"Category": category.name, "Brand": brand, "Sort by": "Price: low to high"})
         yield from p.click("link", p.read(FIRST_PAGE))
         yield from choose(p, item)
         yield from check_out(p, by)
