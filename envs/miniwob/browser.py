@@ -108,7 +108,7 @@ class MiniWobBrowser:
         # A page that is over holds nothing to act on.
         if self.state.done:
             return f"The task is over: reward {self.state.reward:g}.", kind
-        return (text if kind is not None else self.handle.observe(arguments["n"] if tool == "page" else 1)), kind
+        return (text if kind is not None else self.handle.observe()), kind
 
     def _tick(self, milliseconds: int) -> dict[str, Any] | None:
         told: dict[str, Any] | None = self.handle.evaluate(_TICK.format(ms=milliseconds))

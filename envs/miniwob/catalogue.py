@@ -41,6 +41,7 @@ _MISWORDED = "some of its requests name sender and receiver the wrong way round,
 BEYOND_TEXT: dict[str, str] = {
     "bisect-angle": _POINT,
     "circle-center": _POINT,
+    "click-pie-nodelay": "the slice that is chosen from the start cannot be clicked, and is asked for now and then",
     "count-sides": _PICTURE + " (a canvas)",
     "daily-calendar": _DRAG,
     "drag-box": _DRAG,
@@ -67,7 +68,6 @@ BEYOND_TEXT: dict[str, str] = {
     "resize-textarea": _DRAG,
     "right-angle": _POINT,
     "tic-tac-toe": "the opponent plays by chance, so nobody wins every game",
-    "use-colorwheel-2": "the colour to choose is only painted, so pixels",
     "visual-addition": _PICTURE,
 }
 
@@ -103,7 +103,7 @@ def names(split: Split) -> tuple[str, ...]:
 
 
 #: Turns that a task needs at most, where that is many.
-_LONG: dict[str, int] = {}
+_LONG = {"terminal": 40, "use-slider": 50, "use-slider-2": 50, "text-editor": 60, "stock-market": 60}
 _TURNS = 20
 
 

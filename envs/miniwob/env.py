@@ -21,7 +21,9 @@ from thinkact.tools import Tool, ToolContext, ToolResult
 from thinkact.tools.browser import BrowserOptions, browser_tools
 
 #: The calls of the browser that one page needs: nothing here is reached by an address or in another tab.
-_CALLS = ("click", "fill", "select", "check", "press", "scroll", "hover", "page", "click_at")
+_CALLS = ("click", "fill", "select", "check", "press", "scroll", "hover", "click_at")
+#: Characters of a page; only those of the airlines have more.
+_PAGE_CHARS = 8000
 #: Every split has seeds of its own; so many of each.
 SEEDS = 1_000_000
 _FIRST_SEED: dict[Split, int] = {"train": 0, "eval": SEEDS, "hidden": 2 * SEEDS}
@@ -74,13 +76,13 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
         split: ``train`` and ``eval`` have the same tasks and other seeds; ``hidden`` has tasks of its own.
         reward: ``"step"`` or ``"outcome"``; the same here, since a page pays at the end only.
         tasks: ``"text"``: the tasks that need no pixels and no drags (see docs/miniwob.md); ``"all"``; or names such
-            as ``click-test,login-user``.
+            as ``click-test,login-user``, of which those of the split are drawn.
         pixels: Also give the call ``click_at``, for agents that see the page.
         max_turns: Turns of an episode; by default what the task needs, with room.
         render_mode: ``"ansi"``, ``"rgb_array"`` (the page as it looks) or None.
 
     Raises:
-        ValueError: On a task that does not exist or is not in the split, and on a budget below 1.
+        ValueError: On a task that does not exist, when none of them is in the split, and on a budget below 1.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 2}  # type: ignore[misc]
@@ -98,7 +100,7 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
     ) -> None:
         if max_turns is not None and max_turns < 1:
             raise ValueError(f"max_turns must be 1 or more, not {max_turns}.")
-        self.browser = MiniWobBrowser(BrowserOptions(width=500, height=320, page_chars=4000, refs="all"))
+        self.browser = MiniWobBrowser(BrowserOptions(width=500, height=320, page_chars=_PAGE_CHARS, refs="all"))
         self._pixels, self._max_turns = pixels, max_turns
         self._history: list[tuple[str, str]] = []
         self._page = ""
@@ -123,7 +125,7 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
         seed = int(digits) if len(digits) < 12 else -1
         if name not in catalogue.names(split) or str(seed) != digits or seed // SEEDS != _FIRST_SEED[split] // SEEDS:
             raise KeyError(task_id)
-        limits = Limits(max_turns=self._max_turns or catalogue.turns(name), max_chars=6000)
+        limits = Limits(max_turns=self._max_turns or catalogue.turns(name), max_chars=_PAGE_CHARS + 500)
         task = Task(id=task_id, family=self.family, split=split, seed=seed, prompt=name, limits=limits)
         return task, _Hidden(name, seed)
 
@@ -197,7 +199,7 @@ def chosen_tasks(tasks: str | Sequence[str], split: Split) -> tuple[str, ...]:
     """Return the names that a knob asks for, within a split.
 
     Raises:
-        ValueError: One of them does not exist, or is in another split.
+        ValueError: One of them does not exist, or none is in the split.
     """
     known = catalogue.names(split)
     if tasks == "all":
@@ -210,8 +212,7 @@ def chosen_tasks(tasks: str | Sequence[str], split: Split) -> tuple[str, ...]:
             raise ValueError(
                 f"tasks: MiniWoB has no task {name!r}; thinkact.envs.miniwob.catalogue.TASKS has them all."
             )
-        if name not in known:
-            raise ValueError(f"tasks: {name!r} is {'not ' if split == 'hidden' else ''}in the split 'hidden'.")
-    if not wanted:
-        raise ValueError("tasks must name one or more.")
-    return wanted
+    here = tuple(name for name in wanted if name in known)
+    if not here:
+        raise ValueError(f"tasks: none of {', '.join(wanted) or 'nothing'} is in the split {split!r}.")
+    return here

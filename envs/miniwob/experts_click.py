@@ -13,6 +13,9 @@ _DRAWING = re.compile(
     r'^(?:"(?P<text>.*?)"|(?P<kind>\w+)) (?P<about>.*?)(?: ?)at (?P<x>-?\d+),(?P<y>-?\d+) size (?P<w>\d+)x(?P<h>\d+)$'
 )
 _KINDS = {"circle": "circle", "rect": "rectangle", "polygon": "triangle"}
+#: What the icons of a menu stand for.
+_ICONS = {"disk": "Save", "start": "Prev", "stop": "Stop", "play": "Play", "end": "Next", "zoomin": "Zoom In"}
+_ICONS |= {"zoomout": "Zoom Out"}
 #: Height in pixels from which a drawing is a large one: glyphs are 22 or 11 pixels high, shapes 20 or 10.
 _LARGE = 15
 
@@ -101,8 +104,10 @@ def click_menu(hand: Hand) -> Turns:
 @script("click-menu-2")
 def click_icon_menu(hand: Hand) -> Turns:
     """Open a menu and choose by its label."""
+    icons = " ".join(each.name for each in hand.page.all("img"))
     yield from hand.click("Menu", "button")
-    wanted = hand.quoted()[1]
+    quoted = hand.quoted()
+    wanted = quoted[1] if len(quoted) > 1 else next(label for icon, label in _ICONS.items() if icon in icons)
     if not hand.page.all("menuitem", wanted):
         yield from hand.call("hover", ref=hand.page.one("menuitem", "Playback").ref)
         yield from hand.call("wait", seconds=1)

@@ -224,9 +224,19 @@ def spinner(hand: Hand) -> Turns:
 @script("use-colorwheel")
 def colorwheel(hand: Hand) -> Turns:
     """Write a colour as its number."""
-    yield from hand.fill(hand.page.one("textbox"), _COLORS[hand.found(r"Select (\w+) with")[0]])
-    yield from hand.press("Tab")  # closes the picker, which hides the button
-    yield from hand.submit()
+    yield from _color(hand, _COLORS[hand.found(r"Select (\w+) with")[0]])
+
+
+@script("use-colorwheel-2")
+def colorwheel_like(hand: Hand) -> Turns:
+    """Write the colour of a patch."""
+    parts = re.findall(r"\d+", hand.page.one("img").name)
+    yield from _color(hand, "".join(f"{int(part):02x}" for part in parts[-3:]))
+
+
+def _color(hand: Hand, number: str) -> Turns:
+    yield from hand.fill(hand.page.one("textbox"), number)
+    yield from hand.press("Tab", "Enter")  # the picker covers the button, but not for the keyboard
 
 
 @script("guess-number")

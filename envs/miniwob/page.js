@@ -117,8 +117,11 @@
     }
   };
   const annotate = () => {
+    // The goal is told beside the page; what words do not tell of it (an icon, a colour) stays on the page.
     const query = document.getElementById('query');
-    if (query) set(query, 'aria-hidden', 'true');
+    const pictures = query ? [...query.querySelectorAll('*')].filter((each) => !each.textContent.trim()) : [];
+    if (query && !pictures.length) set(query, 'aria-hidden', 'true');
+    for (const picture of pictures) call(picture, 'img', described(picture));
     nameDrawings();
     nameClickables();
   };
