@@ -115,6 +115,9 @@ def fill(db: sqlite3.Connection, rng: random.Random, now: datetime, *, distracto
     _activity(db, rng, now, [name for name, _ in people])
 
 
+_PERSON = "INSERT INTO staff (name, email, title, team_id, role, status, phone, joined) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
 def _staff(
     db: sqlite3.Connection, rng: random.Random, today: date, teams: int, distractors: int
 ) -> list[tuple[str, str]]:
@@ -140,13 +143,13 @@ def _staff(
             (name, email_of(name), "Team lead" if k < teams else rng.choice(wiki_words.TITLES), k % teams + 1, role, state,
              f"+47 55 {rng.randint(1000, 9999)}", joined.isoformat()),
         )  # fmt: skip
-    # Second accounts that somebody made by mistake: family name first, nothing assigned to them.
+    # Second accounts that somebody made by mistake; nothing is assigned to them.
     for k in rng.sample(range(teams, n), 2):
         first, last = names[k].split()
         db.execute(
             "INSERT INTO staff (name, email, title, team_id, role, status, phone, joined) VALUES (?, ?, ?, ?, ?, "
             "?, ?, ?)",
-            (f"{last}, {first}", f"{first[0].lower()}.{last.lower()}@northwind.test", "", k % teams + 1, "viewer", "active",
+            (f"{first} {last} (2)", f"{first[0].lower()}.{last.lower()}@northwind.test", "", k % teams + 1, "viewer", "active",
              "", today.isoformat()),
         )  # fmt: skip
     return list(zip(names, states, strict=True))
@@ -222,7 +225,7 @@ def _requests(db: sqlite3.Connection, rng: random.Random, now: datetime, people:
     for n, amount in enumerate(amounts):
         kind = rng.choice(REQUEST_KINDS)
         at = now - timedelta(days=28 - n, minutes=rng.randrange(400))
-        status = "pending" if n % 2 else rng.choice(REQUEST_STATUSES)
+        status = "pending" if n % 7 < 3 else rng.choice(REQUEST_STATUSES[1:])
         db.execute(
             "INSERT INTO request (id, staff_id, kind, what, amount, status, at, note) VALUES (?, ?, ?, ?, ?, ?, ?, '')",
             (501 + n, rng.randint(1, len(people)), kind, rng.choice(ITEMS[kind]), amount * 100, status,

@@ -1,0 +1,445 @@
+"""Tasks of the console that change tickets: one, several, all that match, duplicates, those of people who left."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+
+from thinkact.envs.web import admin_data as data
+from thinkact.envs.web.admin_moves import (
+    IS_LIVE,
+    LOG,
+    TICKET_COLUMNS,
+    TICKETS,
+    all_listed,
+    apply,
+    change,
+    find,
+    listed,
+    narrow,
+    open_ticket,
+    overdue,
+    person,
+    report,
+)
+from thinkact.envs.web.pilot import Moves, Pilot
+from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.tasks import Draw, WebTask, template
+from thinkact.envs.web.wiki_book import table_rows
+
+
+def _ticket(draw: Draw, condition: str = "1") -> sqlite3.Row | None:
+    return draw.pick(f"{TICKETS} WHERE {condition} ORDER BY t.id")
+
+
+@template("admin/set-field", app="admin", level=1)
+def _set_field(draw: Draw) -> WebTask | None:
+    row = _ticket(draw)
+    assert row is not None
+    column = draw.rng.choice(["status", "priority"])
+    new = draw.rng.choice(
+        [each for each in (data.STATUSES if column == "status" else data.PRIORITIES) if each != row[column]]
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_ticket(pilot, row["id"])
+        yield from pilot.select(column.capitalize(), new)
+        yield from pilot.click("button", "Save changes")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Set the {column} of ticket {row['id']} to “{new}”.",
+                      f"Ticket {row['id']} should have the {column} “{new}”. See to it.",
+                      indirect=(f"The ticket about “{row['subject']}” of {row['customer']} with the number "
+                                f"{row['id']}: "
+                                f"make its {column} “{new}”.",))  # fmt: skip
+    goals, rules = change("ticket", [row], {column: new})
+    return WebTask(prompt, solve, goals, rules)
+
+
+@template("admin/escalate", app="admin", level=1)
+def _escalate(draw: Draw) -> WebTask | None:
+    """Three fields of one ticket at once."""
+    row = _ticket(draw, "t.priority != 'urgent'")
+    who = person(draw, "s.status = 'active'")
+    assert row is not None and who is not None
+    due = (draw.now + timedelta(days=draw.rng.randint(1, 20))).date().isoformat()
+    if due == row["due"] or who["id"] == row["assignee_id"]:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_ticket(pilot, row["id"])
+        yield from pilot.select("Priority", "urgent")
+        yield from pilot.select("Assignee", who["name"])
+        yield from pilot.fill("textbox", "Due", due)
+        yield from pilot.click("button", "Save changes")
+        yield from pilot.done()
+
+    prompt = draw.say(f"Make ticket {row['id']} urgent, give it to {who['name']} and set its due date to {due}.",
+                      f"Ticket {row['id']} is urgent now: {who['name']} takes it over, and it is due on "
+                      f"{due}.")  # fmt: skip
+    goals, rules = change("ticket", [row], {"priority": "urgent", "assignee_id": who["id"], "due": due})
+    return WebTask(prompt, solve, goals, rules)
+
+
+@template("admin/comment", app="admin", level=1)
+def _comment(draw: Draw) -> WebTask | None:
+    row = _ticket(draw)
+    assert row is not None
+    text = draw.rng.choice(["The customer was called back.", "A new parcel is on its way.", "We wait for the bank.",
+                            "Please check again on Friday.", "The offer was sent by post.", "Solved with the new version.",
+                            "The warehouse is looking for it.", "A voucher was promised."])  # fmt: skip
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_ticket(pilot, row["id"])
+        yield from pilot.fill("textbox", "Comment", text)
+        yield from pilot.click("button", "Add comment")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Add this comment to ticket {row['id']}: {text}", f"Note on ticket {row['id']}, as a comment: {text}"
+    )
+    goal = Goal(
+        "the comment is there", "SELECT count(*) = 1 FROM comment WHERE ticket_id = ? AND body = ?", (row["id"], text)
+    )
+    rule = Allowed("comment", "ticket_id = ? AND body = ?", ops=("insert",), params=(row["id"], text))
+    return WebTask(prompt, solve, (goal,), (rule,))
+
+
+@template("admin/new-ticket", app="admin", level=2)
+def _new_ticket(draw: Draw) -> WebTask | None:
+    rng = draw.rng
+    team = draw.pick("SELECT * FROM team ORDER BY id")
+    assert team is not None
+    subject = rng.choice(["Box was empty", "Website is slow", "Wrong language on the invoice", "Voucher is lost",
+                          "Chat does not open", "Colour of the button", "Missing screws", "Courier was late"])  # fmt: skip
+    customer, priority = rng.choice(data.CUSTOMERS), rng.choice(["low", "high", "urgent"])
+    due = (draw.now + timedelta(days=rng.randint(2, 40))).date().isoformat()
+    text = rng.choice(
+        ["They called this morning.", "See the mail of Monday.", "It happened twice.", "Photos will follow."]
+    )
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Tickets")
+        yield from pilot.click("link", "New ticket")
+        yield from pilot.fill("textbox", "Subject", subject)
+        yield from pilot.select("Customer", customer)
+        yield from pilot.select("Team", team["name"])
+        yield from pilot.select("Priority", priority)
+        yield from pilot.fill("textbox", "Due", due)
+        yield from pilot.fill("textbox", "Text", text)
+        yield from pilot.click("button", "Open ticket")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Open a ticket for {customer}: subject “{subject}”, text “{text}”, team {team['name']}, priority "
+        f"“{priority}”, due "
+        f"on {due}.",
+        f"{customer} has a new problem. Open a ticket with the subject “{subject}” and the text “{text}”. The team "
+        f"{team['name']} gets it, with the priority “{priority}” and the due date {due}.",
+    )
+    condition = "subject = ? AND body = ? AND customer = ? AND team_id = ? AND priority = ? AND due = ?"
+    values = (subject, text, customer, team["id"], priority, due)
+    goal = Goal("the ticket is open", f"SELECT count(*) = 1 FROM ticket WHERE {condition}", values)
+    rule = Allowed("ticket", condition, ops=("insert",), params=values)
+    return WebTask(prompt, solve, (goal,), (rule, LOG), steps=10)
+
+
+@template("admin/least-busy", app="admin", level=2)
+def _least_busy(draw: Draw) -> WebTask | None:
+    """Who of a team has the fewest live tickets is in a report; who is in the team is elsewhere."""
+    row = _ticket(draw, "t.assignee_id IS NULL")
+    if row is None:
+        return None
+    members = draw.rows("SELECT * FROM staff WHERE team_id = ? AND status = 'active' AND name NOT LIKE '%(2)'",
+                        row["team_id"])  # fmt: skip
+    loads = {each["id"]: draw.rows("SELECT count(*) AS n FROM ticket WHERE assignee_id = ? AND "
+                                   f"{IS_LIVE}", each["id"])[0]["n"]
+             for each in members}  # fmt: skip
+    if len(loads) < 2 or list(loads.values()).count(min(loads.values())) > 1:
+        return None
+    who = min(loads, key=lambda each: loads[each])
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, "Tickets", str(row["id"]))
+        team = listed(pilot, TICKET_COLUMNS)[0][4]
+        yield from narrow(pilot, "Staff", Team=team, Status="active")
+        people = [each[0] for each in listed(pilot, 7) if not each[0].endswith("(2)")]
+        yield from report(pilot, "live tickets", "assignee")
+        live = {each[0]: int(each[1]) for each in listed(pilot, 2)}
+        least = min(people, key=lambda name: live.get(name, 0))
+        yield from open_ticket(pilot, row["id"])
+        yield from pilot.select("Assignee", least)
+        yield from pilot.click("button", "Save changes")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Assign ticket {row['id']} to the active member of the ticket's team who has the fewest live tickets "
+        "(new, open or "
+        "waiting). Second accounts, marked (2), do not count.",
+        f"Nobody works on ticket {row['id']}. Give it to whoever is active in its team and has the fewest live "
+        "tickets; "
+        "accounts marked (2) do not count.",
+    )
+    goals, rules = change("ticket", [row], {"assignee_id": who})
+    return WebTask(prompt, solve, goals, rules, steps=16)
+
+
+def _together(draw: Draw, prompt: str, rows: list[sqlite3.Row], new: dict[str, str], **filters: str) -> WebTask | None:
+    """Return the task of changing everything that some filters leave, as one."""
+    if not 2 <= len(rows) <= 20:
+        return None
+    columns = {"status": "status", "priority": "priority", "due": "due", "assignee": "assignee_id", "team": "team_id"}
+    values = {columns[what]: value for what, value in new.items()}
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from narrow(pilot, "Tickets", **filters)
+        yield from apply(pilot, (), **new)
+        yield from pilot.done()
+
+    goals, rules = change("ticket", rows, values)
+    return WebTask(prompt, solve, goals, rules, steps=9) if len(goals) >= 2 else None
+
+
+@template("admin/bulk-status", app="admin", level=1)
+def _bulk_status(draw: Draw) -> WebTask | None:
+    row = _ticket(draw)
+    assert row is not None
+    name = draw.rng.choice(["customer", "team", "priority"])
+    new = draw.rng.choice([each for each in data.STATUSES if each != row["status"]])
+    rows = [
+        each
+        for each in draw.rows(f"{TICKETS} ORDER BY t.id")
+        if (each[name], each["status"]) == (row[name], row["status"])
+    ]
+    prompt = draw.say(f"Set every ticket of the {name} “{row[name]}” that is “{row['status']}” to “{new}”.",
+                      f"All tickets with the {name} “{row[name]}” and the status “{row['status']}” become "
+                      f"“{new}”.")  # fmt: skip
+    return _together(draw, prompt, rows, {"status": new}, **{name.capitalize(): row[name]}, Status=row["status"])
+
+
+@template("admin/bulk-priority", app="admin", level=1)
+def _bulk_priority(draw: Draw) -> WebTask | None:
+    row = _ticket(draw)
+    assert row is not None
+    name = draw.rng.choice(["customer", "team"])
+    new = draw.rng.choice(["high", "urgent"])
+    rows = [each for each in draw.rows(f"{TICKETS} ORDER BY t.id") if each[name] == row[name] and overdue(draw, each)]
+    prompt = draw.say(f"Raise all overdue tickets of the {name} {row[name]} to the priority “{new}”.",
+                      f"Give each overdue ticket of the {name} {row[name]} the priority “{new}”.")  # fmt: skip
+    return _together(draw, prompt, rows, {"priority": new}, **{name.capitalize(): row[name]}, Due="overdue")
+
+
+@template("admin/bulk-due", app="admin", level=1)
+def _bulk_due(draw: Draw) -> WebTask | None:
+    row = _ticket(draw)
+    assert row is not None
+    due = (draw.now + timedelta(days=draw.rng.randint(1, 30))).date().isoformat()
+    rows = [each for each in draw.rows(f"{TICKETS} ORDER BY t.id") if each["priority"] == row["priority"]
+            and each["team"] == row["team"] and overdue(draw, each)]  # fmt: skip
+    prompt = draw.say(f"Overdue tickets of the team {row['team']} with the priority “{row['priority']}” get a new "
+                      f"due date: {due}.",
+                      f"Set the due date of every overdue “{row['priority']}” ticket of the team {row['team']} to "
+                      f"{due}.")  # fmt: skip
+    return _together(draw, prompt, rows, {"due": due}, Team=row["team"], Priority=row["priority"], Due="overdue")
+
+
+@template("admin/worst-team", app="admin", level=2)
+def _worst_team(draw: Draw) -> WebTask | None:
+    """Find the team with the most overdue tickets in a report, then raise those."""
+    rows = [row for row in draw.rows(f"{TICKETS} ORDER BY t.id") if overdue(draw, row)]
+    counts = {row["team"]: sum(each["team"] == row["team"] for each in rows) for row in rows}
+    top = max(counts, key=lambda name: counts[name])
+    new = draw.rng.choice(["urgent", "high"])
+    due = (draw.now + timedelta(days=draw.rng.randint(1, 30))).date().isoformat()
+    both = draw.rng.random() < 0.5
+    if list(counts.values()).count(counts[top]) > 1:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from report(pilot, "overdue tickets", "team")
+        shown = {row[0]: int(row[1]) for row in listed(pilot, 2)}
+        yield from narrow(pilot, "Tickets", Team=max(shown, key=lambda name: shown[name]), Due="overdue")
+        yield from apply(pilot, (), priority=new, **({"due": due} if both else {}))
+        yield from pilot.done()
+
+    extra = f" and the due date {due}" if both else ""
+    prompt = draw.say(
+        f"Find the team with the most overdue tickets. Give all its overdue tickets the priority “{new}”{extra}.",
+        f"One team has more overdue tickets than any other. Each of those tickets gets the priority “{new}”{extra}.",
+    )
+    values = {"priority": new} | ({"due": due} if both else {})
+    goals, rules = change("ticket", [row for row in rows if row["team"] == top], values)
+    return WebTask(prompt, solve, goals, rules, steps=13)
+
+
+@template("admin/reassign-leaver", app="admin", level=2)
+def _reassign_leaver(draw: Draw) -> WebTask | None:
+    """Only the live tickets of somebody who left, one by one, to a colleague who is named."""
+    gone = person(draw, "s.status = 'left'")
+    heir = person(draw, "s.status = 'active'")
+    if gone is None or heir is None:
+        return None
+    every = draw.rows(f"{TICKETS} WHERE t.assignee_id = ? ORDER BY t.id", gone["id"])
+    live = [row for row in every if row["status"] in data.LIVE]
+    if not 4 <= len(live) <= 8 or len(every) > 12 or len(live) == len(every):
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from narrow(pilot, "Tickets", Assignee=gone["name"])
+        numbers = [row[1] for row in listed(pilot, TICKET_COLUMNS) if row[6] in data.LIVE]
+        yield from apply(pilot, numbers, assignee=heir["name"])
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"{gone['name']} has left. Reassign their live tickets (new, open or waiting) to {heir['name']}; solved "
+        "and closed "
+        "ones stay as they are.",
+        f"Hand every live ticket of {gone['name']} over to {heir['name']}. What is solved or closed is left alone.",
+    )
+    goals, rules = change("ticket", live, {"assignee_id": heir["id"]})
+    return WebTask(prompt, solve, goals, rules, steps=len(live) + 6)
+
+
+@template("admin/reassign-to-lead", app="admin", level=2)
+def _reassign_to_lead(draw: Draw) -> WebTask | None:
+    """As before, but who takes over has to be found: the lead of the team of whoever left."""
+    gone = person(draw, "s.status != 'active'")
+    if gone is None:
+        return None
+    lead = draw.rows("SELECT s.* FROM team g JOIN staff s ON s.id = g.lead_id WHERE g.id = ?", gone["team_id"])[0]
+    every = draw.rows(f"{TICKETS} WHERE t.assignee_id = ? ORDER BY t.id", gone["id"])
+    live = [row for row in every if row["status"] in data.LIVE]
+    if not 1 <= len(live) <= 8 or len(every) > 12:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, "Staff", gone["name"])
+        team = next(row[2] for row in listed(pilot, 7) if row[0] == gone["name"])
+        yield from pilot.click("link", "Teams")
+        boss = next(row[1] for row in table_rows(pilot) if row[0] == team)
+        yield from narrow(pilot, "Tickets", Assignee=gone["name"])
+        numbers = [row[1] for row in listed(pilot, TICKET_COLUMNS) if row[6] in data.LIVE]
+        yield from apply(pilot, numbers, assignee=boss)
+        yield from pilot.done()
+
+    why = "has left" if gone["status"] == "left" else "is on leave"
+    prompt = draw.say(
+        f"{gone['name']} {why}. Reassign their live tickets (new, open or waiting) to the lead of their team, and "
+        "nothing else.",
+        f"The live tickets of {gone['name']}, who {why}, go to the lead of the team that {gone['name']} belongs to.",
+    )
+    goals, rules = change("ticket", live, {"assignee_id": lead["id"]})
+    return WebTask(prompt, solve, goals, rules, steps=len(live) + 9)
+
+
+def _twins(draw: Draw) -> list[tuple[sqlite3.Row, sqlite3.Row]]:
+    """Return the pairs of tickets with the same subject and customer: the older and the newer."""
+    first: dict[tuple[str, str], sqlite3.Row] = {}
+    found = []
+    for row in draw.rows(f"{TICKETS} ORDER BY t.id"):
+        key = row["subject"], row["customer"]
+        if key in first:
+            found.append((first[key], row))
+        first.setdefault(key, row)
+    return found
+
+
+def _as_duplicate(pairs: list[tuple[sqlite3.Row, sqlite3.Row]]) -> tuple[tuple[Goal, ...], tuple[Allowed, ...]]:
+    made = [change("ticket", [new], {"duplicate_of": old["id"], "status": "closed"}) for old, new in pairs]
+    return tuple(goal for goals, _ in made for goal in goals), tuple(rule for _, rules in made for rule in rules)
+
+
+@template("admin/mark-duplicate", app="admin", level=1)
+def _mark_duplicate(draw: Draw) -> WebTask | None:
+    old, new = draw.rng.choice(_twins(draw))
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, "Tickets", str(new["id"]))
+        _, _, subject, customer, *_ = listed(pilot, TICKET_COLUMNS)[0]
+        yield from pilot.fill("textbox", "Find", f"{subject} {customer}", submit=True)
+        number = listed(pilot, TICKET_COLUMNS)[0][1]
+        yield from pilot.click("link", str(new["id"]))
+        yield from pilot.fill("textbox", "Duplicate of", number)
+        yield from pilot.select("Status", "closed")
+        yield from pilot.click("button", "Save changes")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Ticket {new['id']} was opened twice: an older ticket of the same customer has the same subject. Mark "
+        f"{new['id']} as "
+        "a duplicate of the older one and close it.",
+        f"Ticket {new['id']} repeats an older ticket of that customer, word for word. Enter the older number under "
+        "“Duplicate "
+        f"of” and set {new['id']} to “closed”.",
+    )
+    goals, rules = _as_duplicate([(old, new)])
+    return WebTask(prompt, solve, goals, rules, steps=9)
+
+
+@template("admin/mark-all-duplicates", app="admin", level=3)
+def _mark_all_duplicates(draw: Draw) -> WebTask | None:
+    pairs = _twins(draw)
+    least = draw.rng.choice([1001, 1001, 1021, 1041])
+    pairs = [pair for pair in pairs if pair[1]["id"] >= least]
+    if len(pairs) < 3:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Tickets")
+        rows: list[list[str]] = []
+        yield from all_listed(pilot, TICKET_COLUMNS, rows)
+        first: dict[tuple[str, str], str] = {}
+        for row in rows:
+            older = first.setdefault((row[2], row[3]), row[1])
+            if older != row[1] and int(row[1]) >= least:
+                yield from pilot.goto(f"/tickets/{row[1]}")
+                yield from pilot.fill("textbox", "Duplicate of", older)
+                yield from pilot.select("Status", "closed")
+                yield from pilot.click("button", "Save changes")
+        yield from pilot.done()
+
+    which = "" if least == 1001 else f" Leave alone those whose newer ticket has a number below {least}."
+    prompt = draw.say(
+        "Some tickets were opened twice: same customer, same subject. In each such pair, mark the newer ticket "
+        "(the higher "
+        f"number) as a duplicate of the older one and close it.{which}",
+        "Go through all tickets. Where two have the same customer and the same subject, the higher number becomes "
+        "a duplicate "
+        f"of the lower one, and “closed”.{which}",
+    )
+    goals, rules = _as_duplicate(pairs)
+    return WebTask(prompt, solve, goals, rules, steps=10 + 4 * len(pairs))
+
+
+@template("admin/no-such-ticket", app="admin", level=0, infeasible=True)
+def _no_such_ticket(draw: Draw) -> WebTask | None:
+    number = draw.rng.randint(1200, 9999)
+    new = draw.rng.choice(data.STATUSES)
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from find(pilot, "Tickets", str(number))
+        assert pilot.shows("0 tickets."), pilot.text
+        yield from pilot.impossible()
+
+    prompt = draw.say(f"Set the status of ticket {number} to “{new}”.",
+                      f"Ticket {number} should have the status “{new}”. See to it.")  # fmt: skip
+    return WebTask(prompt, solve, infeasible=True)
+
+
+@template("admin/no-such-assignee", app="admin", level=0, infeasible=True)
+def _no_such_assignee(draw: Draw) -> WebTask | None:
+    """People who left cannot be given tickets any more."""
+    row, gone = _ticket(draw), person(draw, "s.status = 'left'")
+    if row is None or gone is None or row["assignee_id"] == gone["id"]:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from open_ticket(pilot, row["id"])
+        options = pilot.read(r'combobox \[e\d+\] "Assignee".* options: (.*)')
+        assert gone["name"] not in options.split(", "), pilot.text
+        yield from pilot.impossible()
+
+    prompt = draw.say(
+        f"Assign ticket {row['id']} to {gone['name']}.", f"{gone['name']} is to work on ticket {row['id']}. Assign it."
+    )
+    return WebTask(prompt, solve, infeasible=True)
