@@ -92,11 +92,10 @@ def flight_cheapest_direct(draw: Draw) -> WebTask | None:
     people, bags = travellers(draw), draw.rng.randint(1, 3)
     plural = "s" if bags > 1 else ""
     prompt = draw.say(
-        f"Book the cheapest direct flight {route.words} in {cabin} for {full(people[0])}: Standard fare, "
-        f"{bags} extra bag{plural}, paid with the Mastercard.",
+        f"Book the cheapest direct flight {route.words} in {cabin} for {full(people[0])}: Standard fare, {bags} extra "
+        f"bag{plural}, paid with the Mastercard.",
         f"Please get {full(people[0])} a {cabin} seat on the cheapest non-stop flight {route.words}. Standard fare, "
-        f"add "
-        f"{bags} extra bag{plural} and use the Mastercard.",
+        f"add {bags} extra bag{plural} and use the Mastercard.",
     )
     last4 = draw.rows("SELECT last4 FROM card WHERE id = 2")[0][0]
     return _one_way(draw, route, prompt, best.numbers, people, search={"direct": True}, fare="standard", cabin=cabin,
@@ -133,7 +132,7 @@ def flight_last_direct(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book the last direct flight of the day {route.words} for {full(people[0])}, economy, Flex fare.",
         f"{full(people[0])} wants to leave as late as possible without a stop, {route.words}: book that in economy, "
-        f"Flex.",
+        "Flex.",
     )
     return _one_way(draw, route, prompt, best.numbers, people, search={"direct": True}, pick="latest", fare="flex")
 
@@ -166,7 +165,7 @@ def flight_refundable(draw: Draw) -> WebTask | None:
         f"Book the cheapest economy flight {route.words} for {full(people[0])}, in a fare that pays everything back if "
         "it is cancelled. No extra bags.",
         f"{full(people[0])} may have to cancel. Find the cheapest fully refundable economy ticket {route.words} and "
-        f"book it.",
+        "book it.",
     )
     return _one_way(draw, route, prompt, best.numbers, people, fare="flex")
 
@@ -215,8 +214,7 @@ def flight_new_passenger(draw: Draw) -> WebTask | None:
     goals, allowed = book_trips(draw, Trip((flight,), (person,)))
     prompt = draw.say(
         f"Book flight {flight.numbers} {route.words} for {first} {last}, born {born}, passport {person[3]}, economy. "
-        f"{LIGHT} "
-        "Do not save the traveller.",
+        f"{LIGHT} Do not save the traveller.",
         f"A new colleague, {first} {last} (date of birth {born}, passport number {person[3]}), flies {route.words} on "
         f"{flight.numbers}. Book it in economy. {LIGHT}",
     )
@@ -252,8 +250,7 @@ def flight_and_seat(draw: Draw) -> WebTask | None:
         f"Book flight {flight.numbers} {route.words} for {full(person)}, economy. {LIGHT} Then reserve the free {kind} "
         "seat that is nearest to the front.",
         f"{full(person)} flies {route.words} on {flight.numbers}: book it in economy. {LIGHT} Afterwards choose a "
-        f"{kind} "
-        "seat, as far to the front as there is one.",
+        f"{kind} seat, as far to the front as there is one.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -284,8 +281,7 @@ def round_trip(draw: Draw) -> WebTask | None:
         f"Book a round trip {route.words}, back on {in_words(back)}, for {full(person)} in economy, Standard fare: the "
         "cheapest flight out and the shortest journey back, in one booking.",
         f"{full(person)} flies {route.words} and returns on {in_words(back)}. One booking, economy, Standard fare: out "
-        f"as "
-        "cheaply as possible, back as quickly as possible.",
+        "as cheaply as possible, back as quickly as possible.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -316,8 +312,8 @@ def family(draw: Draw) -> WebTask | None:
     names = f"{full(people[0])}, {full(people[1])} and {full(people[2])}"
     prompt = draw.say(
         f"Book the cheapest direct flight {route.words} for {names} in one booking, economy, Standard fare. Then seat "
-        f"them "
-        f"side by side in {side[0]}, {side[1]} and {side[2]} of the first row from the front where all three are free.",
+        f"them side by side in {side[0]}, {side[1]} and {side[2]} of the first row from the front where all three are "
+        "free.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -355,11 +351,9 @@ def multi_city(draw: Draw) -> WebTask | None:
     goals, allowed = book_trips(draw, Trip((one,), (person,)), Trip((two,), (person,), "flex"))
     prompt = draw.say(
         f"Book two one-way trips for {full(person)} in economy: the cheapest flight {first.words} in the Light fare, "
-        f"then the "
-        f"one with the shortest duration {second.words} in the Flex fare. No extra bags.",
+        f"then the one with the shortest duration {second.words} in the Flex fare. No extra bags.",
         f"{full(person)} goes {first.words} (cheapest, Light) and on {second.words} (quickest, Flex). Book both as "
-        f"separate "
-        "one-way trips in economy, no extra bags.",
+        "separate one-way trips in economy, no extra bags.",
     )
 
     def solve(pilot: Pilot) -> Moves:

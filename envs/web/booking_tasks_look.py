@@ -102,7 +102,7 @@ def count_before(draw: Draw) -> WebTask | None:
     count = sum(each.arrives <= latest for each in route.ways)
     prompt = draw.say(
         f"How many ways are there to fly {route.words} that arrive by {latest}, connections included? Answer with a "
-        f"number.",
+        "number.",
         f"Count the connections {route.words}, direct or not, with arrival at {latest} or earlier.",
     )
 
@@ -129,7 +129,7 @@ def fare_rules(draw: Draw) -> WebTask | None:
         f"What would {adults} adults pay in all, in EUR, for flight {flight.numbers} {route.words} in economy with "
         f"{what}?",
         f"Tell me the total in EUR for {adults} adults on {flight.numbers}, {route.words}, economy, with {what}. Book "
-        f"nothing.",
+        "nothing.",
     )  # fmt: skip
 
     def solve(pilot: Pilot) -> Moves:
@@ -208,8 +208,7 @@ def too_early(draw: Draw) -> WebTask | None:
     person = travellers(draw)[0]
     prompt = draw.say(
         f"{full(person)} must be in {route.dest['name']} by {latest}. Book the cheapest economy flight {route.words} "
-        f"that "
-        f"arrives by then. {LIGHT}",
+        f"that arrives by then. {LIGHT}",
         f"Book an economy flight {route.words} for {full(person)} that arrives no later than {latest}. {LIGHT}",
     )
 

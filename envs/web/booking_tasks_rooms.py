@@ -78,7 +78,7 @@ def hotel_total(draw: Draw) -> WebTask | None:
         return None
     prompt = draw.say(
         f"How much is the cheapest stay in {city['name']} {between(nights)}, without breakfast? Answer in EUR for all "
-        f"nights.",
+        "nights.",
         f"What is the lowest total in EUR for a room in {city['name']} {between(nights)}?",
     )
 
@@ -113,8 +113,8 @@ def best_rated(draw: Draw) -> WebTask | None:
 def first_full_night(draw: Draw) -> WebTask | None:
     """The first night that a room is full, from its calendar."""
     room = draw.pick(
-        "SELECT room.*, hotel.name AS hotel, city.name AS city FROM room JOIN hotel ON hotel.id = hotel_id "
-        "JOIN city ON city.id = city_id ORDER BY room.id"
+        "SELECT room.*, hotel.name AS hotel, city.name AS city FROM room JOIN hotel ON hotel.id = hotel_id JOIN city "
+        "ON city.id = city_id ORDER BY room.id"
     )
     assert room is not None
     days = [plus(today(draw), number) for number in range(1, HORIZON + 1)]
@@ -123,10 +123,9 @@ def first_full_night(draw: Draw) -> WebTask | None:
         return None
     prompt = draw.say(
         f"Look at the calendar of the {room['name']} room of {room['hotel']} in {room['city']}: which is the first "
-        f"night "
-        "that is full? Answer as YYYY-MM-DD.",
+        "night that is full? Answer as YYYY-MM-DD.",
         f"{room['hotel']} ({room['city']}) has a {room['name']} room. From when on, first, can it not be had for a "
-        f"night?",
+        "night?",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -174,8 +173,7 @@ def room_stars(draw: Draw) -> WebTask | None:
         f"Book the cheapest hotel in {city['name']} {between(nights)} that has 3 stars or more, {amenity} and free "
         "cancellation.",
         f"In {city['name']}, {between(nights)}: 3 stars at least, {amenity}, free cancellation, and as cheap as that "
-        f"gets. "
-        "Book it.",
+        "gets. Book it.",
     )
     options: dict[str, str | bool] = {"stars": "3 or more", "amenity": amenity, "free": True}
     return _book(draw, prompt, city["name"], nights, best, search=options)
@@ -196,8 +194,7 @@ def room_central(draw: Draw) -> WebTask | None:
         f"Book the hotel nearest to the centre of {city['name']} {between(nights)} whose total is at most EUR "
         f"{budget}.",
         f"My budget for {city['name']} {between(nights)} is EUR {budget} in all, without breakfast. Book the most "
-        f"central "
-        "hotel within it.",
+        "central hotel within it.",
     )
     return _book(draw, prompt, city["name"], nights, best, pick="km", budget=budget)
 
@@ -231,8 +228,7 @@ def named_room(draw: Draw) -> WebTask | None:
     goals, allowed = book_stays(draw, Stay((room["id"],), nights, guest, breakfast=True))
     prompt = draw.say(
         f"Book the {room['name']} room of {offer.hotel['name']} in {city['name']} {between(nights)}, with breakfast, "
-        f"for "
-        f"{guest}.",
+        f"for {guest}.",
         f"{guest} wants to stay at {offer.hotel['name']}, {city['name']}, {between(nights)}: the {room['name']} room, "
         "breakfast included. Book it.",
     )
@@ -265,12 +261,11 @@ def flight_and_room(draw: Draw) -> WebTask | None:
     room_goals, may_stay = book_stays(draw, Stay((hotel.room["id"],), nights, full(person)))
     prompt = draw.say(
         f"{full(person)} travels {route.words} and back on {in_words(nights.leave)}. Book the round trip in economy, "
-        f"Standard "
-        "fare, with the cheapest flight each way, and the cheapest hotel room there for the nights between, without "
-        "breakfast. No extra bags.",
+        "Standard fare, with the cheapest flight each way, and the cheapest hotel room there for the nights between, "
+        "without breakfast. No extra bags.",
         f"Plan a journey for {full(person)}: {route.words}, home on {in_words(nights.leave)}. One booking for both "
-        f"flights "
-        "(economy, Standard, the cheapest each way, no extra bags) and the cheapest room in between, no breakfast.",
+        "flights (economy, Standard, the cheapest each way, no extra bags) and the cheapest room in between, no "
+        "breakfast.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -302,8 +297,7 @@ def two_cities(draw: Draw) -> WebTask | None:
     )
     prompt = draw.say(
         f"Book two stays for {guest}: the cheapest hotel in {one['name']} {between(first)} without breakfast, then the "
-        f"best "
-        f"rated hotel in {two['name']} {between(second)} with breakfast, its cheapest room that fits.",
+        f"best rated hotel in {two['name']} {between(second)} with breakfast, its cheapest room that fits.",
     )
 
     def solve(pilot: Pilot) -> Moves:

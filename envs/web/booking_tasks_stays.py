@@ -80,10 +80,9 @@ def refund_amount(draw: Draw) -> WebTask | None:
         return None
     prompt = draw.say(
         f"If I cancelled my stays at {one['hotel']} and {two['hotel']} today, how much would I get back in all, in "
-        f"EUR? Do not "
-        "cancel them.",
+        "EUR? Do not cancel them.",
         f"How many euros would cancelling {one['hotel']} and {two['hotel']} today pay back together? I only want to "
-        f"know.",
+        "know.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -207,11 +206,9 @@ def rebook_cheaper(draw: Draw) -> WebTask | None:
     goal, cancel = row_goal("the old stay is cancelled", "stay", stay["id"], status="cancelled")
     prompt = draw.say(
         f"My {words} is too expensive. Book the cheapest hotel in {stay['city']} for the same nights, number of guests "
-        f"and "
-        "main guest, without breakfast, and cancel the old stay.",
+        "and main guest, without breakfast, and cancel the old stay.",
         f"Replace my {words} by the cheapest there is in {stay['city']}: same nights, same number of guests, same main "
-        f"guest, "
-        "no breakfast. The old one must be cancelled.",
+        "guest, no breakfast. The old one must be cancelled.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -237,7 +234,7 @@ def no_refund(draw: Draw) -> WebTask | None:
     stay, words = found
     prompt = draw.say(
         f"Cancel my {words}, but only if all that I paid comes back.",
-        f"Get me out of the {words} with a full refund. If there is none, leave it as it is.",
+        f"Get me out of the {words}, with a full refund; nothing less will do.",
     )
 
     def solve(pilot: Pilot) -> Moves:

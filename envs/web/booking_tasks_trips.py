@@ -263,9 +263,9 @@ def change_flight(draw: Draw) -> WebTask | None:
     ids = ", ".join(str(flight["id"]) for flight in best.flights)
     prompt = draw.say(
         f"Move the flight {way} of my {words} to {in_words(day)}, onto the {'earliest' if first else 'latest'} "
-        f"departure there is.",
+        "departure there is.",
         f"Change my {words}: I want to fly {way} on {in_words(day)} instead, as {'early' if first else 'late'} as "
-        f"possible.",
+        "possible.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -305,8 +305,7 @@ def new_traveller(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Save a new traveller: {first} {last}, born {born}, passport {person[3]}.",
         f"{first} {last} will fly with us more often (date of birth {in_words(born)}, passport number {person[3]}). "
-        f"Save "
-        "them as a traveller.",
+        "Save them as a traveller.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -332,7 +331,7 @@ def new_passport(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"{name} has a new passport: {passport}. Update the saved traveller.",
         f"Change the passport number of the saved traveller {name} to {passport}. Trips already booked stay as they "
-        f"are.",
+        "are.",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -383,7 +382,7 @@ def light_change(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Move the flight out of my {words} to {in_words(day)}. Keep the trip; do not cancel it or book another.",
         f"I want to leave on {in_words(day)} already: change the flight out of the {words}, without booking anything "
-        f"new.",
+        "new.",
     )
 
     def solve(pilot: Pilot) -> Moves:

@@ -118,6 +118,17 @@ def together(*wants: Wants) -> Wants:
     return tuple(goal for goals, _ in wants for goal in goals), tuple(each for _, rules in wants for each in rules)
 
 
+def reply_to(mail: sqlite3.Row, body: str, *, files: tuple[int, ...] = ()) -> Letter:
+    """Return the reply to the sender of a mail."""
+    subject = mail["subject"] if mail["subject"].startswith("Re: ") else f"Re: {mail['subject']}"
+    return Letter((mail["address"],), subject, body, files=files, reply_to=mail["id"])
+
+
+def forwarded(draw: Draw, mail: sqlite3.Row, email: str) -> Letter:
+    """Return a mail sent on to somebody, with its files and perhaps a note."""
+    return Letter((email,), f"Fwd: {mail['subject']}", None, files=files_of(draw, mail), forward_of=mail["id"])
+
+
 # Draws.
 
 
@@ -265,3 +276,8 @@ def find_contact(pilot: Pilot, words: str) -> Moves:
     """Show the contacts that words are found in."""
     yield from pilot.click("link", "Contacts")
     yield from pilot.fill("textbox", "Find a contact", words, submit=True)
+
+
+def first_address(pilot: Pilot) -> str:
+    """Read the address of the first contact of the list on the page."""
+    return pilot.read(r'"[^"\n]+" *\| *([^|\n\s]+@[^|\n\s]+)')

@@ -198,7 +198,7 @@ def deadline_count(draw: Draw) -> WebTask | None:
     listed = " and ".join(chosen)
     prompt = draw.say(
         f"For {listed}, deadlines were sent around by mail. Which of them is earlier? Answer with its date as "
-        f"YYYY-MM-DD.",
+        "YYYY-MM-DD.",
         f"When is the earlier of the deadlines of {listed}? Look into the mails and answer with the day.",
     )
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 
 from thinkact.envs.web.inbox_goals import (
     Letter,
     a_contact,
     a_mail,
-    add_label,
-    change,
-    files_of,
-    find,
     find_contact,
+    first_address,
+    forwarded,
     lines,
     mails,
     named,
@@ -21,14 +18,12 @@ from thinkact.envs.web.inbox_goals import (
     open_mail,
     project_of,
     quick,
+    reply_to,
     send,
-    tick,
-    together,
     write,
     write_down,
 )
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
 
 _SUBJECTS = ("Visit next week", "Copy of the key", "Plan for Monday", "Train times", "A question", "Your parcel")
@@ -40,15 +35,6 @@ _TEXTS = (
     "Everything is ready.",
     "I need a few more days.",
 )
-
-
-def _address_of_role(pilot: Pilot, role: str) -> Moves:
-    """Look up a contact by role; the address is then on the page."""
-    yield from find_contact(pilot, role)
-
-
-def _first_address(pilot: Pilot) -> str:
-    return pilot.read(r'"[^"\n]+" *\| *([^|\n\s]+@[^|\n\s]+)')
 
 
 @template("inbox/compose", app="inbox", level=1)
@@ -87,8 +73,8 @@ def compose_role(draw: Draw) -> WebTask | None:
     )
 
     def solve(pilot: Pilot) -> Moves:
-        yield from _address_of_role(pilot, who["role"])
-        address = _first_address(pilot)
+        yield from find_contact(pilot, who["role"])
+        address = first_address(pilot)
         yield from pilot.click("link", "Write a mail")
         yield from send(pilot, to=address, subject=subject, body=text, files=[file["name"]])
         yield from pilot.done()
@@ -143,17 +129,12 @@ def send_draft(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, goals, allowed)
 
 
-def _reply(draw: Draw, mail: sqlite3.Row, body: str, **more: object) -> Letter:
-    subject = mail["subject"] if mail["subject"].startswith("Re: ") else f"Re: {mail['subject']}"
-    return Letter((mail["address"],), subject, body, reply_to=mail["id"], **more)  # type: ignore[arg-type]
-
-
 @template("inbox/reply", app="inbox", level=1)
 def reply(draw: Draw) -> WebTask | None:
     """Reply to a mail with a given text."""
     mail, text = a_mail(draw, draw.rng.choice(("request", "question", "deadline", "code"))), draw.rng.choice(_TEXTS)
     assert mail is not None
-    goals, allowed = write(draw, _reply(draw, mail, text))
+    goals, allowed = write(draw, reply_to(mail, text))
     prompt = draw.say(f"Reply to {named(mail)}: {text}", f"Answer {named(mail)} with exactly this text: {text}")
 
     def solve(pilot: Pilot) -> Moves:
@@ -195,7 +176,7 @@ def forward(draw: Draw) -> WebTask | None:
     mail = a_mail(draw, draw.rng.choice(("code", "deadline", "meeting", "invoice")))
     assert mail is not None
     who = a_contact(draw, mail["address"])
-    letter = Letter((who["email"],), f"Fwd: {mail['subject']}", None, files=files_of(draw, mail), forward_of=mail["id"])
+    letter = forwarded(draw, mail, who["email"])
     goals, allowed = write(draw, letter)
     prompt = draw.say(
         f"Forward {named(mail)} to {who['name']}.", f"{who['name']} should see {named(mail)}. Forward it."
@@ -210,38 +191,6 @@ def forward(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, goals, allowed)
 
 
-@template("inbox/forward-invoice", app="inbox", level=2)
-def forward_invoice(draw: Draw) -> WebTask | None:
-    """Forward the latest invoice of a firm to somebody known by role, and label it."""
-    mail = a_mail(draw, "invoice")
-    assert mail is not None
-    latest, who, label = mails(draw, "invoice", "sender = ?", mail["sender"])[-1], a_contact(draw), "Receipts"
-    letter = Letter(
-        (who["email"],), f"Fwd: {latest['subject']}", None, files=files_of(draw, latest), forward_of=latest["id"]
-    )
-    goals, allowed = together(write(draw, letter), add_label(draw, label, [latest]))
-    prompt = draw.say(
-        f"Forward the latest invoice from {mail['sender']} to my {who['role']}, then label that invoice {label}.",
-        f"My {who['role']} needs the newest invoice of {mail['sender']}: forward it, and put the label {label} on the "
-        f"mail that I "
-        "got.",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from _address_of_role(pilot, who["role"])
-        address = _first_address(pilot)
-        yield from find(pilot, "Invoice", sender=mail["sender"])
-        newest = max(lines(pilot), key=lambda line: line.sent)
-        yield from open_line(pilot, newest)
-        yield from pilot.select("Label", label)
-        yield from pilot.click("button", "Add label")
-        yield from pilot.click("link", "Forward")
-        yield from send(pilot, to=address)
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed)
-
-
 @template("inbox/reply-with-date", app="inbox", level=1)
 def reply_with_date(draw: Draw) -> WebTask | None:
     """Answer a question with a day that another mail tells."""
@@ -250,14 +199,12 @@ def reply_with_date(draw: Draw) -> WebTask | None:
     project = project_of(mail)
     source = mails(draw, "deadline", "instr(subject, ?)", project)[0]
     day = re.findall(r"due on (\S+)\.", source["body"])[0]
-    goals, allowed = write(draw, _reply(draw, mail, day))
+    goals, allowed = write(draw, reply_to(mail, day))
     prompt = draw.say(
         f"{mail['sender']} asks until when parts of {project} can be handed in. Reply with the day that "
-        f"{source['sender']} wrote, as "
-        "YYYY-MM-DD and without another word.",
+        f"{source['sender']} wrote, as YYYY-MM-DD and without another word.",
         f"Somebody asked me for the deadline of {project}. It is in a mail from {source['sender']}. Reply with nothing "
-        f"but the date "
-        "(YYYY-MM-DD).",
+        "but the date (YYYY-MM-DD).",
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -278,11 +225,10 @@ def send_what_was_asked(draw: Draw) -> WebTask | None:
     assert mail is not None
     start = mail["subject"].lower().replace(": ", "-").replace(" ", "-")
     file = draw.rows("SELECT * FROM file WHERE name = ?", f"{start}-v2.pdf")[0]
-    goals, allowed = write(draw, _reply(draw, mail, text, files=(file["id"],)))
+    goals, allowed = write(draw, reply_to(mail, text, files=(file["id"],)))
     prompt = draw.say(
         f"{mail['sender']} asked me for a document of {project_of(mail)}. Reply to that mail with the latest version "
-        f"attached and "
-        f"this text: {text}",
+        f"attached and this text: {text}",
         f"Look at {named(mail)} and reply with the newest version of what is asked for. Text: {text}",
     )
 
@@ -297,215 +243,3 @@ def send_what_was_asked(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     return WebTask(prompt, solve, goals, allowed)
-
-
-@template("inbox/reply-and-file", app="inbox", level=2)
-def reply_and_file(draw: Draw) -> WebTask | None:
-    """Reply to a question, then archive it and the mail that it is answered from."""
-    mail = a_mail(draw, "question")
-    assert mail is not None
-    project = project_of(mail)
-    source = mails(draw, "deadline", "instr(subject, ?)", project)[0]
-    day = re.findall(r"due on (\S+)\.", source["body"])[0]
-    goals, allowed = together(
-        write(draw, _reply(draw, mail, day)), change(draw, "archived", [mail, source], folder="Archive")
-    )
-    prompt = draw.say(
-        f"Reply to the question about {project} with the deadline of that project (only the date, YYYY-MM-DD), then "
-        f"archive both the "
-        "question and the mail with the deadline.",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from open_mail(pilot, f"{project}: deadline")
-        found = pilot.read(r"due on (\d{4}-\d\d-\d\d)\.")
-        yield from pilot.click("button", "Archive")
-        yield from open_mail(pilot, f"Question about {project}")
-        yield from pilot.click("button", "Archive")
-        yield from pilot.click("link", "Reply")
-        yield from send(pilot, body=found)
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed)
-
-
-@template("inbox/meeting-to-everyone", app="inbox", level=2)
-def meeting_to_everyone(draw: Draw) -> WebTask | None:
-    """Write to two people known by role, with what a mail says about a meeting."""
-    mail = a_mail(draw, "meeting")
-    assert mail is not None
-    one = a_contact(draw, mail["address"])
-    two = a_contact(draw, mail["address"], one["email"])
-    day, hour = re.findall(r"is on (\S+) at (\S+) in", mail["body"])[0]
-    project = project_of(mail)
-    goals, allowed = write(draw, Letter((one["email"],), f"{project} meeting", f"{day} {hour}", (two["email"],)))
-    prompt = draw.say(
-        f"Write to my {one['role']}, with a copy to my {two['role']}, when the next meeting about {project} is. "
-        f"Subject: {project} "
-        "meeting. Text: only day and time, as YYYY-MM-DD HH:MM.",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from open_mail(pilot, mail["subject"])
-        when = re.findall(r"is on (\S+) at (\S+) in", pilot.text)[0]
-        yield from _address_of_role(pilot, one["role"])
-        to = _first_address(pilot)
-        yield from _address_of_role(pilot, two["role"])
-        cc = _first_address(pilot)
-        yield from pilot.click("link", "Write a mail")
-        yield from send(pilot, to=to, cc=cc, subject=f"{project} meeting", body=" ".join(when))
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed)
-
-
-@template("inbox/invoices-round", app="inbox", level=3)
-def invoices_round(draw: Draw) -> WebTask | None:
-    """Forward every invoice of a firm to somebody known by role, and archive them."""
-    mail = a_mail(draw, "invoice")
-    assert mail is not None
-    theirs, who = mails(draw, "invoice", "sender = ?", mail["sender"]), a_contact(draw)
-    letters = [
-        Letter((who["email"],), f"Fwd: {each['subject']}", None, files=files_of(draw, each), forward_of=each["id"])
-        for each in theirs
-    ]
-    goals, allowed = together(write(draw, *letters), change(draw, "archived", theirs, folder="Archive"))
-    prompt = draw.say(
-        f"Forward each of the invoices from {mail['sender']} in my inbox to my {who['role']}, one by one, and archive "
-        f"them all.",
-        f"My {who['role']} wants every invoice of {mail['sender']} that is in the inbox: forward each, then archive "
-        f"each.",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from _address_of_role(pilot, who["role"])
-        address = _first_address(pilot)
-        yield from quick(pilot, f"billing@{mail['sender'].lower().replace(' ', '-')}")
-        subjects = [line.subject for line in lines(pilot)]
-        for subject in subjects:
-            yield from open_mail(pilot, subject)
-            yield from pilot.click("button", "Archive")
-            yield from pilot.click("link", "Forward")
-            yield from send(pilot, to=address)
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed, steps=28)
-
-
-@template("inbox/answer-everyone", app="inbox", level=3)
-def answer_everyone(draw: Draw) -> WebTask | None:
-    """Answer the questions about three projects, each with its own deadline, and star the questions' mails."""
-    asked = draw.some(mails(draw, "question"), 3)
-    days = {}
-    for mail in asked:
-        source = mails(draw, "deadline", "instr(subject, ?)", project_of(mail))[0]
-        days[mail["id"]] = re.findall(r"due on (\S+)\.", source["body"])[0]
-    if any(mail["starred"] for mail in asked):
-        return None
-    letters = [_reply(draw, mail, days[mail["id"]]) for mail in asked]
-    goals, allowed = together(write(draw, *letters), change(draw, "starred", asked, starred=1))
-    names = ", ".join(project_of(mail) for mail in asked)
-    prompt = draw.say(
-        f"I was asked until when parts of {names} can be handed in. Reply to each of the three mails with the right "
-        f"deadline, which was "
-        "sent around by mail (only the date, as YYYY-MM-DD), and star the three questions.",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        for mail in asked:
-            project = project_of(mail)
-            yield from open_mail(pilot, f"{project}: deadline")
-            found = pilot.read(r"due on (\d{4}-\d\d-\d\d)\.")
-            yield from open_mail(pilot, f"Question about {project}")
-            yield from pilot.click("button", "Star")
-            yield from pilot.click("link", "Reply")
-            yield from send(pilot, body=found)
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed, steps=28)
-
-
-@template("inbox/hand-over", app="inbox", level=3)
-def hand_over(draw: Draw) -> WebTask | None:
-    """Hand a project over: forward what matters, make a label, put it on, set the automatic reply."""
-    mail = a_mail(draw, "meeting")
-    assert mail is not None
-    project = project_of(mail)
-    heir = a_contact(draw, mail["address"])
-    kept = [mails(draw, kind, "instr(subject, ?)", project)[0] for kind in ("deadline", "code")]
-    letters = [Letter((heir["email"],), f"Fwd: {each['subject']}", None, forward_of=each["id"]) for each in kept]
-    label = f"{project} done"
-    text = f"{heir['name']} looks after {project} now."
-    made = Goal("the label is made", "SELECT count(*) FROM label WHERE name = ?", (label,))
-    may_make = Allowed("label", "name = ?", ops=("insert",), params=(label,))
-    is_set = "name = 'auto_reply' AND value = ?"
-    away = Goal("automatic reply", f"SELECT count(*) FROM setting WHERE {is_set}", (text,))
-    may_set = Allowed("setting", is_set, ("value",), ("update",), params=(text,))
-    goals, allowed = together(
-        write(draw, *letters),
-        add_label(draw, label, kept),
-        ((made,), (may_make,)),
-        ((away,), (may_set,)),
-    )
-    prompt = draw.say(
-        f"{heir['name']} takes over {project}. Forward the mails with its deadline and its door code to "
-        f"{heir['name']}; make a label "
-        f"“{label}” and put it on both of these mails; and set the automatic reply to: {text}",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from pilot.click("link", "Labels")
-        yield from pilot.fill("textbox", "New label", label)
-        yield from pilot.click("button", "Make label")
-        for what in ("deadline", "door code"):
-            yield from open_mail(pilot, f"{project}: {what}")
-            yield from pilot.select("Label", label)
-            yield from pilot.click("button", "Add label")
-            yield from pilot.click("link", "Forward")
-            yield from send(pilot, to=heir["name"])
-        yield from pilot.click("link", "Settings")
-        yield from pilot.fill("textbox", "Automatic reply", text)
-        yield from pilot.click("button", "Save settings")
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed, steps=26)
-
-
-@template("inbox/clean-up", app="inbox", level=3)
-def clean_up(draw: Draw) -> WebTask | None:
-    """A round of order: old newsletters, a firm's invoices, spam that is none, stars."""
-    day = draw.say("2026-02-10", "2026-02-20", "2026-03-01")
-    senders = draw.some(sorted({each["sender"] for each in mails(draw, "newsletter")}), 2)
-    old = [each for sender in senders for each in mails(draw, "newsletter", "sender = ? AND sent < ?", sender, day)]
-    firm = draw.rng.choice(sorted({each["sender"] for each in mails(draw, "invoice")}))
-    bills = mails(draw, "invoice", "sender = ?", firm)
-    ham = draw.pick("SELECT * FROM mail WHERE kind = 'ham' ORDER BY id")
-    if not old or ham is None:
-        return None
-    goals, allowed = together(
-        change(draw, "deleted", old, folder="Trash"),
-        add_label(draw, "Receipts", bills),
-        change(draw, "back in the inbox", [ham], folder="Inbox"),
-    )
-    prompt = draw.say(
-        f"Please tidy up: delete the issues of {senders[0]} and {senders[1]} from before {day}, put the label Receipts "
-        f"on all invoices "
-        f"from {firm}, and move the mail from {ham['sender']} that landed among spam by mistake to the inbox.",
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        for sender in senders:
-            yield from find(pilot, sender=sender, before=day)
-            if found := lines(pilot):
-                yield from tick(pilot, *found)
-                yield from pilot.click("button", "Delete")
-        yield from find(pilot, "Invoice", sender=firm)
-        yield from tick(pilot, *lines(pilot))
-        yield from pilot.select("Label", "Receipts")
-        yield from pilot.click("button", "Add label")
-        yield from pilot.click("link", "Spam")
-        yield from pilot.click("link", ham["subject"])
-        yield from pilot.click("button", "Move to Inbox")
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed, steps=26)
