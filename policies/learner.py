@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from thinkact.policies import trie
 from thinkact.policies.learner_rows import Row, encode_expert, encode_sampled, informative, rows_of
 from thinkact.policies.losses import Tokens, guarded_tokens, loss_of, weights_of
 from thinkact.policies.losses_spec import LossOptions
@@ -28,9 +29,14 @@ class Learner:
         model: A causal language model, possibly wrapped by peft; weights in fp32.
         dtype: Of the arithmetic (autocast).
         lr: Peak learning rate; see :meth:`step` for the schedule.
-        batch_tokens: Padded tokens of one forward pass; gradients accumulate over passes.
+        batch_tokens: Tokens of one forward pass, padding included; gradients accumulate over passes.
+        share_prefixes: Compute what rows open with alike once, forward and backward, instead of once per row. The
+            gradient is the same up to rounding; it pays where rows share long prompts or trunks.
         max_grad_norm: Gradients are clipped to this norm.
         temperature: At which the tokens were sampled; log-probabilities are taken at the same.
+
+    Raises:
+        ValueError: ``share_prefixes`` on a model some of whose layers see a window only.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class Learner:
         dtype: torch.dtype = torch.bfloat16,
         lr: float,
         batch_tokens: int = 2048,
+        share_prefixes: bool = False,
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
     ) -> None:
@@ -55,6 +62,9 @@ class Learner:
         if hasattr(model, "get_base_model"):  # adapters around it
             base = base.get_base_model()
         self.hidden_size: int = base.config.hidden_size
+        self.share_prefixes = share_prefixes
+        if share_prefixes and any("sliding" in kind for kind in getattr(base.config, "layer_types", None) or ()):
+            raise ValueError("share_prefixes lays rows side by side, which a sliding window would cut through.")
         self._trunk, self._head = base.base_model, base.get_output_embeddings()
         self.device = next(model.parameters()).device
 
@@ -104,7 +114,7 @@ class Learner:
             tokens = Tokens(
                 advantage=batch.advantage,
                 old=old,
-                sequence=batch.where[0],
+                sequence=batch.sequence,
                 turn=batch.turn,
                 weight=self._tensor(np.repeat(each, [lengths[i] for i in batch.members])),
                 importance=importance,
@@ -181,12 +191,16 @@ class Learner:
 
     def _states(self, batch: _Batch) -> Tensor:
         with self._precision():
-            # Rows are padded on the right and attention is causal: no token ever sees the padding.
-            states: Tensor = self._trunk(input_ids=batch.ids, use_cache=False).last_hidden_state[batch.where]  # (N, E)
+            states: Tensor = self._trunk(
+                input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+            ).last_hidden_state[batch.where]  # (N, E)
         return states
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[_Batch]:
-        """Cut rows into passes of like length, so that little is padding."""
+        """Cut rows into passes: of like length, so that little is padding, or of like openings."""
+        if self.share_prefixes:
+            yield from self._merged(rows)
+            return
         chunk: list[int] = []
         for i in sorted(range(len(rows)), key=lambda i: len(rows[i].ids)):
             if chunk and (len(chunk) + 1) * len(rows[i].ids) > self.batch_tokens:
@@ -196,21 +210,31 @@ class Learner:
         if chunk:
             yield self._collate(rows, chunk)
 
+    def _merged(self, rows: Sequence[Row]) -> Iterator[_Batch]:
+        chunk: list[int] = []
+        used = 0
+        for i in trie.in_order([row.ids for row in rows]):
+            new = len(rows[i].ids) - (trie.shared(rows[chunk[-1]].ids, rows[i].ids) if chunk else 0)
+            if chunk and used + new > self.batch_tokens:
+                yield self._collate(rows, chunk)
+                chunk, used, new = [], 0, len(rows[i].ids)
+            chunk.append(i)
+            used += new
+        if chunk:
+            yield self._collate(rows, chunk)
+
     def _collate(self, every: Sequence[Row], members: list[int]) -> _Batch:
         rows = [every[i] for i in members]
-        longest = max(len(row.ids) for row in rows)
-        ids = torch.zeros(len(rows), longest, dtype=torch.long)
-        places: list[NDArray[np.int64]] = []
+        places = [np.flatnonzero(row.sampled) for row in rows]
         turns: list[NDArray[np.int64]] = []
         offset = 0
-        for at, row in enumerate(rows):
-            ids[at, : len(row.ids)] = torch.from_numpy(np.ascontiguousarray(row.ids, dtype=np.int64))
-            places.append(np.flatnonzero(row.sampled))
-            numbers = row.turns[places[-1]] + offset
-            turns.append(numbers)
-            offset = int(numbers[-1]) + 1 if len(numbers) else offset
-        which = torch.from_numpy(np.repeat(np.arange(len(rows)), [len(p) for p in places]))
-        column = torch.from_numpy(np.concatenate(places))
+        for row, place in zip(rows, places, strict=True):
+            turns.append(row.turns[place] + offset)
+            offset = int(turns[-1][-1]) + 1 if len(place) else offset
+        sequence = np.repeat(np.arange(len(rows)), [len(place) for place in places])
+        ids, where, positions, mask = (
+            self._tree(rows, places) if self.share_prefixes else _padded(rows, places, sequence)
+        )
 
         def pick(name: str) -> Tensor:
             values = [getattr(row, name)[place] for row, place in zip(rows, places, strict=True)]
@@ -218,10 +242,12 @@ class Learner:
 
         return _Batch(
             members=members,
-            ids=ids.to(self.device),
-            # The token at position j is predicted by the hidden state at j - 1.
-            where=(which.to(self.device), (column - 1).to(self.device)),
-            targets=ids[which, column].to(self.device),
+            ids=self._tensor(ids),
+            where=(self._tensor(where[0]), self._tensor(where[1])),
+            positions=None if positions is None else self._tensor(positions),
+            mask=mask,
+            sequence=self._tensor(sequence),
+            targets=self._tensor(np.concatenate([row.ids[place] for row, place in zip(rows, places, strict=True)])),
             turn=self._tensor(np.concatenate(turns)),
             advantage=pick("advantage"),
             logprob=pick("logprob"),
@@ -229,18 +255,40 @@ class Learner:
             reference=pick("reference") if all(row.reference is not None for row in rows) else None,
         )
 
+    def _tree(self, rows: Sequence[Row], places: Sequence[NDArray[np.int64]]) -> _Layout:
+        """Lay rows out as one sequence of a prefix tree, (1, N)."""
+        tree = trie.build([row.ids for row in rows])
+        column = np.concatenate([path[place - 1] for path, place in zip(tree.paths, places, strict=True)])
+        hidden = torch.from_numpy(~tree.visible()).to(self.device)
+        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device).masked_fill_(hidden, float("-inf"))
+        return tree.ids[None], (np.zeros_like(column), column), tree.positions[None], mask[None, None]
+
 
 @dataclass(frozen=True)
 class _Batch:
     members: list[int]  # indices of the rows
-    ids: Tensor
-    where: tuple[Tensor, Tensor]
+    ids: Tensor  # (B, S)
+    where: tuple[Tensor, Tensor]  # the states that predict sampled tokens: the one before each
+    positions: Tensor | None  # (B, S); None: 0, 1, 2, ...
+    mask: Tensor | None  # (B, 1, S, S), added to scores; None: causal
+    sequence: Tensor  # of each sampled token, which row
     targets: Tensor
     turn: Tensor
     advantage: Tensor
     logprob: Tensor
     trainer: Tensor | None
     reference: Tensor | None
+
+
+_Layout = tuple[NDArray[np.int64], tuple[NDArray[Any], NDArray[Any]], NDArray[np.int64] | None, Tensor | None]
+
+
+def _padded(rows: Sequence[Row], places: Sequence[NDArray[np.int64]], sequence: NDArray[np.int64]) -> _Layout:
+    """Lay rows out one below the other, padded on the right; attention is causal, so no token sees the padding."""
+    ids = np.zeros((len(rows), max(len(row.ids) for row in rows)), dtype=np.int64)
+    for at, row in enumerate(rows):
+        ids[at, : len(row.ids)] = row.ids
+    return ids, (sequence, np.concatenate(places) - 1), None, None
 
 
 def _guarded(rows: Sequence[Row], lengths: list[int], options: LossOptions, seed: int) -> list[NDArray[np.bool_]]:

@@ -1,0 +1,140 @@
+"""What rows open with alike is computed once; everything that is learned stays what it was."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]: pip install 'thinkact[train]'")
+
+from transformers import (  # noqa: E402
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from thinkact.policies import trie  # noqa: E402
+from thinkact.policies.learner import Learner, Row  # noqa: E402
+from thinkact.policies.losses_spec import LossOptions  # noqa: E402
+
+SHAPE = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+}
+MODELS = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}
+
+
+def model_of(kind):
+    config, build = MODELS[kind]
+    torch.manual_seed(0)
+    return build(config(**SHAPE)).eval()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8))
+def test_every_row_is_a_path_that_sees_itself_and_nothing_else(tokens):
+    rows = [np.array(row) for row in tokens]
+    order = trie.in_order(rows)
+    assert sorted(order) == list(range(len(rows)))
+    rows = [rows[at] for at in order]
+    tree = trie.build(rows)
+    assert len(tree.ids) == len({tuple(row[: n + 1]) for row in rows for n in range(len(row))})
+    visible = tree.visible()
+    for row, path in zip(rows, tree.paths, strict=True):
+        assert tree.ids[path].tolist() == row.tolist()
+        assert tree.positions[path].tolist() == list(range(len(row)))
+        for depth, node in enumerate(path):
+            assert np.flatnonzero(visible[node]).tolist() == sorted(path[: depth + 1])
+
+
+def test_a_tree_needs_tokens():
+    for rows in ([], [np.array([], dtype=np.int64)]):
+        with pytest.raises(ValueError, match="rows with tokens"):
+            trie.build(rows)
+
+
+def rows_with_trunks(rng, groups=3, members=4):
+    """Groups with a long prompt; half of the members also share sampled turns, as forked episodes do."""
+    rows = []
+    for _ in range(groups):
+        prompt, trunk = rng.integers(2, 64, 20), rng.integers(2, 64, 9)
+        for member in range(members):
+            tail = rng.integers(2, 64, int(rng.integers(3, 15)))
+            ids = np.concatenate([prompt, trunk, tail] if member % 2 else [prompt, tail]).astype(np.int64)
+            sampled = np.zeros(len(ids), dtype=bool)
+            sampled[20:] = rng.random(len(ids) - 20) < 0.7
+            sampled[-1] = True
+            count = len(ids)
+            rows.append(
+                Row(
+                    ids,
+                    sampled,
+                    np.where(sampled, rng.normal(size=count), 0).astype(np.float32),
+                    np.where(sampled, -2 + 0.1 * rng.normal(size=count), 0).astype(np.float32),
+                )
+            )
+    return rows
+
+
+def after_a_step(kind, rows, shared, step, **options):
+    learner = Learner(model_of(kind), dtype=torch.float32, lr=1.0, share_prefixes=shared, **options)
+    learner.optimizer = torch.optim.SGD(learner.parameters, lr=1.0)  # what moves is the gradient itself
+    before = [p.detach().clone() for p in learner.parameters]
+    figures = step(learner, rows)
+    return figures, [p.detach() - b for p, b in zip(learner.parameters, before, strict=True)]
+
+
+STEPS = {
+    "imitation": lambda learner, rows: learner.sft_step(rows),
+    "ppo": lambda learner, rows: learner.rl_step(rows),
+    "gspo": lambda learner, rows: learner.rl_step(rows, LossOptions(name="gspo")),
+    "entropy": lambda learner, rows: learner.rl_step(rows, LossOptions(entropy_coef=0.1)),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("budget", [70, 4096])
+def test_the_gradient_is_the_same(kind, step, budget):
+    rows = rows_with_trunks(np.random.default_rng(1))
+    plain, gradient = after_a_step(kind, rows, False, STEPS[step], batch_tokens=4096, max_grad_norm=1e9)
+    merged, other = after_a_step(kind, rows, True, STEPS[step], batch_tokens=budget, max_grad_norm=1e9)
+    assert any(float(g.abs().max()) > 1e-4 for g in gradient)
+    for a, b in zip(gradient, other, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-6, rtol=1e-4)
+    for name in ("loss", "grad_norm"):
+        assert merged[name] == pytest.approx(plain[name], rel=1e-4, abs=1e-6)
+
+
+def test_log_probabilities_come_back_in_the_order_of_the_rows():
+    rows = rows_with_trunks(np.random.default_rng(2))
+    plain, merged = (
+        Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, share_prefixes=shared, batch_tokens=100).logprobs(rows)
+        for shared in (False, True)
+    )
+    for a, b in zip(plain, merged, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_each_shared_token_is_computed_once():
+    rows = rows_with_trunks(np.random.default_rng(3), groups=2, members=8)
+    learner = Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, share_prefixes=True, batch_tokens=4096)
+    (batch,) = learner._batches(rows)
+    distinct = {tuple(row.ids[: n + 1]) for row in rows for n in range(len(row.ids))}
+    assert batch.ids.shape == (1, len(distinct)) and len(distinct) < 0.5 * sum(len(row.ids) for row in rows)
+
+
+def test_a_window_is_refused():
+    torch.manual_seed(0)
+    model = Gemma2ForCausalLM(Gemma2Config(**SHAPE, sliding_window=8))
+    with pytest.raises(ValueError, match="sliding window"):
+        Learner(model, dtype=torch.float32, lr=1e-3, share_prefixes=True)
+    Learner(model, dtype=torch.float32, lr=1e-3)
