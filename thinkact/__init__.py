@@ -7,12 +7,14 @@ __version__ = "0.3.0"
 #: Every environment of the package; a string each, so that nothing heavy is imported before ``make``.
 ENV_ENTRY_POINTS = {
     "thinkact/AskQA-v0": "thinkact.envs.ask:AskQAEnv",
+    "thinkact/Booking-v0": "thinkact.envs.web.booking_env:BookingEnv",
     "thinkact/CodeRepair-v0": "thinkact.envs.code.repair:CodeRepairEnv",
     "thinkact/CodeWrite-v0": "thinkact.envs.code.write:CodeWriteEnv",
     "thinkact/Credit-v0": "thinkact.envs.diagnostic.env:CreditEnv",
     "thinkact/DataQA-v0": "thinkact.envs.data_qa.env:DataQAEnv",
     "thinkact/DocsQA-v0": "thinkact.envs.docs.env:DocsQAEnv",
     "thinkact/FactbookQA-v0": "thinkact.envs.factbook.env:FactbookQAEnv",
+    "thinkact/Inbox-v0": "thinkact.envs.web.inbox_env:InboxEnv",
     "thinkact/Math-v0": "thinkact.envs.math.env:MathEnv",
     "thinkact/MiniWoB-v0": "thinkact.envs.miniwob.env:MiniWoBEnv",
     "thinkact/Proof-v0": "thinkact.envs.proof.env:ProofEnv",

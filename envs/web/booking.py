@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from thinkact.envs.web import booking_flights, booking_rooms, booking_trips
 from thinkact.envs.web.booking_data import SCHEMA
 from thinkact.envs.web.booking_fill import fill
-from thinkact.envs.web.site import NOW, App, Knobs, Page, Web
+from thinkact.envs.web.site import NOW, App, Knobs, Page, Reply, Web
 from thinkact.envs.web.tasks import register_app
 
 __all__ = ["BOOKING", "Booking"]
+
+_WAYS: tuple[Literal["GET", "POST"], ...] = ("GET", "POST")
 
 
 class Booking(App):
@@ -54,7 +57,7 @@ class Booking(App):
             Page("POST", "/traveller/{id:int}/delete", trips.delete_traveller),
             Page("POST", "/stay/{ref}/edit", rooms.edit_stay),
         ]
-        both = {
+        both: dict[str, Callable[..., Reply]] = {
             "/trip/{ref}/seats/{segment:int}": trips.seats_page,
             "/trip/{ref}/cancel": trips.cancel_trip,
             "/trip/{ref}/change/{way}": trips.change_trip,
@@ -63,7 +66,7 @@ class Booking(App):
             "/stay/{ref}/cancel": rooms.cancel_stay,
             "/stay/{ref}/move": rooms.move_stay,
         }
-        return [*get, *post, *(Page(method, path, page) for path, page in both.items() for method in ("GET", "POST"))]
+        return [*get, *post, *(Page(way, path, page) for path, page in both.items() for way in _WAYS)]
 
 
 BOOKING = register_app(Booking())

@@ -158,7 +158,7 @@ def _share(*parts: object) -> float:
 def flight_price(flight: sqlite3.Row, day: str, cabin: str) -> int:
     """Euros for one adult on one flight, Light fare; prices move with the day."""
     weekend = 1.15 if date.fromisoformat(day).isoweekday() >= 5 else 1.0
-    return round(flight["price"] * weekend * (0.75 + 0.5 * _share(flight["number"], day)) * CABINS[cabin])
+    return round(int(flight["price"]) * weekend * (0.75 + 0.5 * _share(flight["number"], day)) * CABINS[cabin])
 
 
 def seat_taken(flight: sqlite3.Row, day: str, code: str) -> bool:
@@ -173,13 +173,13 @@ def seats() -> list[str]:
 
 def night_price(room: sqlite3.Row, day: str) -> int:
     """Euros for the room and one night."""
-    return round(room["price"] * (1.2 if date.fromisoformat(day).isoweekday() in (5, 6) else 1.0))
+    return round(int(room["price"]) * (1.2 if date.fromisoformat(day).isoweekday() in (5, 6) else 1.0))
 
 
 def stay_price(room: sqlite3.Row, arrive: str, leave: str, guests: int = 1, *, breakfast: bool = False) -> int:
     """Euros for all nights, with breakfast per guest and night where wanted."""
     days = nights(arrive, leave)
-    return sum(night_price(room, day) for day in days) + breakfast * room["breakfast"] * guests * len(days)
+    return sum(night_price(room, day) for day in days) + breakfast * int(room["breakfast"]) * guests * len(days)
 
 
 def runs(flight: sqlite3.Row, day: str) -> bool:

@@ -276,8 +276,8 @@ def book_flights(
     for number in numbers:
         yield from pilot.click("link", number)
     yield from pilot.click("link", fare)
-    for number, name in enumerate(people, 1):
-        yield from pilot.select(f"Saved traveller {number}", name)
+    for place, name in enumerate(people, 1):
+        yield from pilot.select(f"Saved traveller {place}", name)
     yield from pay(pilot, bags=bags, card=card)
 
 

@@ -70,11 +70,11 @@ def next_stay(draw: Draw) -> WebTask | None:
 
 @template("booking/refund-amount", app="booking", level=1)
 def refund_amount(draw: Draw) -> WebTask | None:
-    """What cancelling all trips and stays of one kind would pay back, without doing it."""
-    found = [_stay(draw), _stay(draw)]
-    if found[0] is None or found[1] is None or found[0][0]["id"] == found[1][0]["id"]:
+    """What cancelling two stays would pay back, without doing it."""
+    first, second = _stay(draw), _stay(draw)
+    if first is None or second is None or first[0]["id"] == second[0]["id"]:
         return None
-    (one, _), (two, _) = found
+    one, two = first[0], second[0]
     total = sum(stay_refund(each, each["free_days"], today(draw)) for each in (one, two))
     if not total:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.store import Allowed, Goal, Op
 from thinkact.envs.web.tasks import Draw
 
 Wants = tuple[tuple[Goal, ...], tuple[Allowed, ...]]
@@ -76,7 +76,7 @@ def write(draw: Draw, *letters: Letter, draft: int = 0) -> Wants:
             )
         )
     # Recipients and files are part of the mail's condition, so they are judged with it.
-    ops = ("insert", "update", "delete") if draft else ("insert",)
+    ops: tuple[Op, ...] = ("insert", "update", "delete") if draft else ("insert",)
     allowed += [Allowed(table, f"mail_id {new}", ops=ops) for table in ("recipient", "attachment")]
     return tuple(goals), tuple(allowed)
 

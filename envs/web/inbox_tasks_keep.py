@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from thinkact.envs.web.inbox_goals import (
     a_mail,
@@ -25,7 +26,7 @@ from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
 
 #: What can be done to one mail: button, values, and how a person asks for it.
-_DEEDS = {
+_DEEDS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "star": ("Star", {"starred": 1}, "Star {}.", "Put a star on {}."),
     "archive": ("Archive", {"folder": "Archive"}, "Archive {}.", "Move {} to the archive."),
     "delete": ("Delete", {"folder": "Trash"}, "Delete {}.", "Throw {} away."),

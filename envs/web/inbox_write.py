@@ -6,8 +6,8 @@ import re
 import sqlite3
 from typing import TYPE_CHECKING
 
-from thinkact.envs.web.inbox_data import OWNER
 from thinkact.envs.web.inbox_mail import people
+from thinkact.envs.web.inbox_words import OWNER
 
 if TYPE_CHECKING:
     from thinkact.envs.web.site import Reply, Web
