@@ -159,6 +159,16 @@ class RLConfig(_Strict):
         return LossOptions(self.loss, **{name: getattr(self, name) for name in names})
 
 
+class AlarmConfig(_Strict):
+    """What a run that goes wrong looks like; see :func:`thinkact.policies.alarms.alarms`."""
+
+    action: Literal["off", "warn", "stop"] = Field("warn", description="'stop' ends the run, its checkpoint kept.")
+    entropy_share: float = Field(0.1, ge=0.0, le=1.0, description="Entropy below this share of the first steps'.")
+    kl: float = Field(0.5, gt=0.0, description="KL per token to the sampling policy or the reference above this.")
+    hacking: float = Field(0.05, gt=0.0, description="Score up, and what is not paid for worse, by more than this.")
+    errors: float = Field(0.05, ge=0.0, le=1.0, description="Share of attempts that ended in faults above this.")
+
+
 class TrainConfig(_Strict):
     """A whole run: measure, imitate, measure, reinforce, measure."""
 
@@ -170,6 +180,7 @@ class TrainConfig(_Strict):
     eval: EvalConfig = EvalConfig()
     sft: SFTConfig = SFTConfig()
     rl: RLConfig = RLConfig()
+    alarms: AlarmConfig = AlarmConfig()
     max_grad_norm: float = Field(1.0, gt=0.0)
     batch_tokens: int = Field(1536, ge=64, description="Padded tokens of one forward pass.")
     checkpoint_seconds: float = Field(

@@ -140,10 +140,22 @@ def _registered(name: str) -> Method:
     return judge
 
 
-def with_forks(drawn: Drawn, count: int, rng: np.random.Generator) -> CreditBatch:
-    """Return the batch with ``count`` independent continuations forked from every turn."""
-    episodes, turns = np.nonzero(drawn.live)
-    visited = np.repeat(drawn.sample.states[drawn.live], count)
+def with_forks(drawn: Drawn, count: int, rng: np.random.Generator, limit: int | None = None) -> CreditBatch:
+    """Return the batch with ``count`` independent continuations forked from turns, evenly spaced where not all.
+
+    Args:
+        drawn: The episodes.
+        count: Continuations per turn.
+        rng: Their luck.
+        limit: Turns per episode at most; None for all.
+    """
+    chosen = drawn.live.copy()
+    if limit is not None:
+        for row, turns_of in zip(chosen, drawn.sample.length, strict=True):
+            row[:] = False
+            row[[int(turns_of) * i // limit for i in range(limit)]] = True
+    episodes, turns = np.nonzero(chosen)
+    visited = np.repeat(drawn.sample.states[chosen], count)
     again = drawn.mdp.sample(drawn.pi, len(visited), rng, visited)
     keys = drawn.mdp.keys[again.states]
     parents = [(int(i), int(t)) for i, t in zip(np.repeat(episodes, count), np.repeat(turns, count), strict=True)]

@@ -136,6 +136,15 @@ def informative(episodes: Sequence[Episode], *, filter_groups: bool, mask_trunca
     return kept
 
 
+def zero_variance_share(episodes: Sequence[Episode]) -> float:
+    """Return the share of groups whose scored attempts all earned the same: their own mean teaches nothing."""
+    groups: dict[str, set[float]] = {}
+    for episode in episodes:
+        if episode.error is None:
+            groups.setdefault(episode.task_id, set()).add(round(sum(episode.rewards), 9))
+    return sum(len(returns) == 1 for returns in groups.values()) / max(1, len(groups))
+
+
 def rows_of(
     episodes: Sequence[Episode],
     advantages: Advantages,

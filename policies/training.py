@@ -18,19 +18,23 @@ import torch
 
 from thinkact.envs import Policy
 from thinkact.policies.advantages import DEFAULT_FORKS, FORKING
+from thinkact.policies.alarms import alarms
 from thinkact.policies.codec import ChatCodec, system_prompt
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.episode import Episode
 from thinkact.policies.gold import gold_probabilities
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.jobs import Snapshots, make_jobs
-from thinkact.policies.learner import Learner, Row, encode_expert, informative
+from thinkact.policies.learner import Learner
+from thinkact.policies.learner_rows import Row, encode_expert, informative, zero_variance_share
+from thinkact.policies.metrics_report import report_of, write_report
 from thinkact.policies.models import LoadedModel, build_tiny, load_model, locate_model, save_model
 from thinkact.policies.reinforce import Reinforcer, rate
 from thinkact.policies.rollout import Runner
 from thinkact.policies.rundir import RunDir, RunError, free_gigabytes
 from thinkact.policies.scripted import POLICIES, ExpertPolicy
 from thinkact.policies.training_report import Quiet, Reporter, summary
+from thinkact.policies.training_setup import choose_parameters
 from thinkact.policies.vine import Forked, check_forkable, fork
 
 __all__ = ["Quiet", "Reporter", "TrainResult", "Trainer", "summary"]
@@ -99,6 +103,7 @@ class Trainer:
                     policy.sync()
                     evaluations["rl"] = self._evaluate(test, "rl", policy)
                 self._export(loaded)
+                self._report()
         finally:
             self.dir.close()
         return TrainResult(self.dir.path, evaluations, time.perf_counter() - start)
@@ -133,7 +138,7 @@ class Trainer:
         if torch.cuda.is_available():
             model: Any = loaded.model  # transformers wraps `to` without types
             model.to("cuda")
-        loaded = self._choose_parameters(loaded)
+        loaded = choose_parameters(loaded, config.model, config.seed)
         codec = ChatCodec(loaded.tokenizer)
         rows = [encode_expert(e, tools, codec) for e in episodes]
         fitting = [row for row in rows if len(row.ids) <= config.sample.max_len]
@@ -159,29 +164,6 @@ class Trainer:
             raise RunError(f"The scripted expert did not solve {unsolved[0]} ({len(unsolved)} in all): a bug.")
         self.dir.save_episodes("expert-train", episodes)
         return [episode for episode in episodes if episode.error is None]
-
-    def _choose_parameters(self, loaded: LoadedModel) -> LoadedModel:
-        model, options = loaded.model, self.config.model
-        if options.lora_rank is not None:
-            from peft import LoraConfig, get_peft_model
-
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.config.seed)
-                lora = LoraConfig(
-                    r=options.lora_rank,
-                    lora_alpha=2 * options.lora_rank,
-                    target_modules="all-linear",
-                    task_type="CAUSAL_LM",
-                )
-                return LoadedModel(get_peft_model(model, lora), loaded.tokenizer, loaded.name)  # type: ignore[arg-type]
-        if options.train_layers is not None:
-            layers: Any = model.base_model.layers
-            if options.train_layers > len(layers):
-                raise RunError(f"model.train_layers is {options.train_layers}; {loaded.name} has {len(layers)} layers.")
-            trained = {id(p) for layer in layers[-options.train_layers :] for p in layer.parameters()}
-            for parameter in model.parameters():
-                parameter.requires_grad_(id(parameter) in trained)
-        return loaded
 
     def _policy(self, loaded: LoadedModel) -> HFPolicy:
         sample = self.config.sample
@@ -287,9 +269,16 @@ class Trainer:
             now = time.perf_counter()
             values |= {"rollout_seconds": sampled - start, "learn_seconds": now - sampled, "seconds": now - start}
             self.dir.save_episodes(f"rl/{step:05d}", episodes)
-            self._log("rl", step, values)
-            self.reporter.note(f"success {values['success']:.2f}")
-            self._maybe_save("rl", step + 1, options.steps, learner, loaded, extra=reinforcer.state)
+            raised = self._alarms(values)
+            self._log("rl", step, {**values, "alarms": raised} if raised else values)
+            self.reporter.note("; ".join(raised.values()) or f"success {values['success']:.2f}")
+            stop = bool(raised) and self.config.alarms.action == "stop"
+            self._maybe_save("rl", step + 1, options.steps, learner, loaded, extra=reinforcer.state, now=stop)
+            if stop:
+                self._report()
+                raise RunError(
+                    f"Stopped at step {step}: {'; '.join(raised.values())}. Look at {self.dir.path}/report.html."
+                )
 
     def _fork(
         self, runner: Runner, policy: HFPolicy, snapshots: Snapshots, step: int, episodes: Sequence[Episode]
@@ -315,10 +304,22 @@ class Trainer:
     ) -> dict[str, float]:
         options = self.config.rl
         used = informative(episodes, filter_groups=options.filter, mask_truncated=options.mask_truncated)
-        share = {"used_share": len(used) / max(1, len(episodes))}
+        share = {
+            "used_share": len(used) / max(1, len(episodes)),
+            "zero_variance_groups": zero_variance_share(episodes),
+        }
         if not used:
             return share
         return {**share, **reinforcer.learn(used, step, forks(used) if forks else None)}
+
+    def _alarms(self, values: dict[str, Any]) -> dict[str, str]:
+        if self.config.alarms.action == "off":
+            return {}
+        before = [row for row in self.dir.metrics() if row["stage"] == "rl"]
+        return alarms([*before, values], self.config.alarms)
+
+    def _report(self) -> None:
+        write_report(self.dir.path / "report.html", report_of(self.dir))
 
     # State.
 
@@ -371,9 +372,10 @@ class Trainer:
         learner: Learner,
         loaded: LoadedModel,
         extra: Callable[[], dict[str, Any]] | None = None,
+        now: bool = False,
     ) -> None:
         # When a checkpoint is written has no influence on what is learned, so it may follow the clock.
-        if done != total and time.perf_counter() - self._saved < self.config.checkpoint_seconds:
+        if not now and done != total and time.perf_counter() - self._saved < self.config.checkpoint_seconds:
             return
         weights = {name: p.detach().cpu() for name, p in loaded.model.named_parameters() if p.requires_grad}
         state = {"weights": weights, "optimizer": learner.optimizer.state_dict()}

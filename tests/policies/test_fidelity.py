@@ -36,11 +36,11 @@ def test_the_truth_is_perfect_and_shuffled_credit_is_worthless(world):
 def test_with_much_data_the_gradient_of_unbiased_credit_is_the_exact_one():
     mdp = Mdp(make_world("stopping", 6))
     pi = softmax(along_the_way(mdp, 0.4))
-    drawn = draw(mdp, pi, groups=3000, group=4, rng=np.random.default_rng(0))
+    drawn = draw(mdp, pi, groups=1500, group=4, rng=np.random.default_rng(0))
     exact = drawn.exact.gradient
     for name in ("(truth)", "rloo", "turn_rtg", "reinforce", "vine"):
         estimate = METHODS[name](drawn, np.random.default_rng(1))
-        assert np.abs(gradient_of(drawn, estimate) - exact).max() < 0.02 * np.abs(exact).max() + 0.004, name
+        assert np.abs(gradient_of(drawn, estimate) - exact).max() < 0.02 * np.abs(exact).max() + 0.006, name
 
 
 def test_forks_cost_steps_and_find_the_turn_that_matters():

@@ -14,6 +14,14 @@ from thinkact.policies.models import build_tiny  # noqa: E402
 VOCABULARY = 300
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def model():
     found = build_tiny(["some text"] * 3, vocab_size=VOCABULARY, hidden=32, layers=2, heads=2, seed=1).model
