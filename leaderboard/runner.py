@@ -168,10 +168,10 @@ class _Agent:
             kind, digest, badges = agent.kind, _spec_digest(agent), agent.badges
             if isolation == "none" and kind in ("command", "python"):
                 badges = (*badges, "unisolated")
-        if (name or own) in BASELINES and not scripted:
+        self.baseline = scripted and name in (None, own)
+        if (name or own) in BASELINES and not self.baseline:
             raise ValueError(f"{name or own!r} is the name of a baseline; give the agent another one.")
         self.note = AgentNote(name=name or own, kind=kind, digest=digest, badges=badges)
-        self.baseline = scripted
 
     @contextmanager
     def open(self, concurrency: int, limits: ProcessLimits, log_file: Path) -> Iterator[Policy]:

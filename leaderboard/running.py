@@ -26,7 +26,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thinkact.leaderboard.journal import Journal, JournalBusy, read_lines
-from thinkact.leaderboard.records import write_whole
 from thinkact.policies.episode import Episode
 
 State = Literal["running", "stopped"]
@@ -157,7 +156,10 @@ class RunFolder:
         """Replace ``status.json``, at most every half second unless ``at_once``."""
         if not at_once and time.monotonic() - self._written < _EVERY_S:
             return
-        write_whole(self.path / "status.json", status.model_dump_json().encode())
+        # Replaced whole, for those who read it; not waited for, for nothing rests on it.
+        fresh = self.path / ".status.part"
+        fresh.write_text(status.model_dump_json(), encoding="utf-8")
+        fresh.replace(self.path / "status.json")
         self._written = time.monotonic()
 
     def clear(self) -> None:
