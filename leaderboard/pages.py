@@ -18,6 +18,7 @@ import base64
 import functools
 import hashlib
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -100,7 +101,9 @@ class Pages:
         self.env.filters |= {"line": one_line, "p_text": p_text, "split_name": _split_name}
         self.env.globals.update(agent_key=agent_key, flag_texts=FLAGS, live=live, bar=_bar)
         self.sources = {name: self._source(name) for name in _SOURCES}
-        self.digest = short_hash(*self.sources.values(), str(hidden), str(suite))
+        every = map(self._source, self.env.list_templates())
+        # Nothing tells one decoder from another: a reader's copy of such a page is not reused by a new process.
+        self.digest = short_hash(*every, str(hidden), str(suite), secrets.token_hex() if decode else "")
 
     def refresh(self) -> str:
         """Look at the board; returns a tag that changes whenever a page may have changed."""

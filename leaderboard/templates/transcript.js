@@ -102,6 +102,21 @@ const Transcript = (() => {
     }));
   }
 
+  function film(turns, go) {
+    const strip = h("div", "film");
+    turns.forEach((turn, at) => (turn.pictures || []).forEach((data) => {
+      const picture = h("img", "");
+      picture.src = "data:image/png;base64," + data;
+      picture.alt = `turn ${at + 1}`;
+      picture.loading = "lazy";
+      const frame = h("button", "frame", picture, h("span", "", String(at + 1)));
+      frame.type = "button";
+      frame.addEventListener("click", () => go(at + 1));
+      strip.append(frame);
+    }));
+    return strip;
+  }
+
   function turnView(turn, number, total, prompt) {
     const head = h("header", "", h("h2", "", `Turn ${number}`));
     if (turn.invalid) head.append(h("span", "tag bad", "invalid action"));
@@ -168,6 +183,7 @@ const Transcript = (() => {
     const state = { turn: 0 };
     const nodes = [head];
     if (turns.length > 1) head.append(scoreline(turns, totals, (turn) => go(turn)));
+    if (turns.some((turn) => turn.pictures)) head.append(film(turns, (turn) => go(turn)));
     if (episode.error) nodes.push(h("div", "fault", block("error", episode.error, "error")));
     if (turns.length && turns[0].observation)
       nodes.push(h("section", "task", block("task", turns[0].observation, "prompt")));

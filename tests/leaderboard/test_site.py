@@ -18,7 +18,7 @@ from thinkact.leaderboard.pages import Pages
 from thinkact.leaderboard.pareto import pareto
 from thinkact.leaderboard.plot import plots
 from thinkact.leaderboard.standings import standings
-from thinkact.leaderboard.transcripts import MAX_PICTURE, episode_view, is_picture
+from thinkact.leaderboard.transcripts import MAX_PICTURE, episode_view, is_picture, tokenizer_decoder
 from thinkact.leaderboard.view_episodes import CHUNK
 from thinkact.policies.episode import Turn
 
@@ -252,6 +252,19 @@ def test_tokens_are_ids_without_a_decoder_and_it_must_fit(board, many, tmp_path)
     assert not (tmp_path / "site").exists() and not list(tmp_path.glob(".site*"))
 
 
+def test_a_tokenizer_of_a_model_gives_the_texts(make, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers", reason="needs thinkact[train]")
+    words = tokenizers.models.WordLevel({"[UNK]": 0, "search": 1, "</script>": 2, "\u202e": 3}, unk_token="[UNK]")
+    tokenizers.Tokenizer(words).save(str(tmp_path / "tokenizer.json"))
+    turn = Turn(
+        observation="o", action="a", result="r", reward=1.0, prompt_ids=[1], token_ids=[2, 3], logprobs=[-1, -2]
+    )
+    (view,) = episode_view(make(0, turns=[turn]), tokenizer_decoder(tmp_path))["turns"]
+    assert view["tokens"]["fed"] == ["search"] and view["tokens"]["sampled"] == ["</script>", "⟨U+202E⟩"]
+    with pytest.raises(FileNotFoundError, match="no tokenizer.json there"):
+        tokenizer_decoder(tmp_path / "nowhere")
+
+
 def test_export_replaces_an_export_and_nothing_else(board, many, tmp_path):
     export_site(board, tmp_path / "site")
     assert "No submissions yet" in (tmp_path / "site" / "index.html").read_text()
@@ -263,6 +276,29 @@ def test_export_replaces_an_export_and_nothing_else(board, many, tmp_path):
     with pytest.raises(FileExistsError, match="not an earlier export"):
         export_site(board, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter").read_text() == "dear"
+
+
+def test_several_processes_write_the_same_site(board, many, tmp_path, monkeypatch):
+    from thinkact.leaderboard import site
+
+    for name in "abc":
+        board.submit(name, many(8, 0.5, policy=name))
+
+    write, calls = site._write, []
+    monkeypatch.setattr(site, "_write", lambda *given: (calls.append(given), write(*given)))
+
+    def written(folder, *, many_pages):
+        calls.clear()
+        monkeypatch.setattr(site, "_MANY_PAGES", many_pages)
+        monkeypatch.setattr(site.os, "cpu_count", lambda: 2)
+        root = export_site(board, tmp_path / folder).parent
+        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.html")}
+
+    alone = written("alone", many_pages=10**6)
+    assert len(alone) > 10 and written("together", many_pages=1) == alone
+    assert len(calls) == 1  # the other process wrote its share
+    monkeypatch.setattr(site.sys, "executable", "false")  # a process that fails is made up for
+    assert written("despite", many_pages=1) == alone and len(calls) == 2
 
 
 def test_withheld_submissions_are_named(board, make, tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 
 import httpx
 import pytest
@@ -185,3 +186,31 @@ def test_a_run_shows_no_hidden_task_and_nothing_that_acts(board, make, weird):
     text = json.dumps(Live(board.path).poll(), ensure_ascii=False)
     assert "SECRET" not in text and "\x1b" not in text and "\u202e" not in text
     assert "SECRET" in json.dumps(Live(board.path, hidden=True).poll())
+
+
+def test_a_taken_port_is_a_clear_error(board):
+    from thinkact.cli_common import UserError
+    from thinkact.cli_serve import serve_board
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UserError, match="name another with --port"):
+            serve_board(board=board.path, port=taken.getsockname()[1])
+
+
+def test_a_new_reader_of_the_board_gets_the_same_tags(board, many, ask):
+    board.submit("agent", many(3, 0.5))
+    other = web.application(Board(board.path))
+    with_texts = web.application(board, decode=lambda ids: [str(one) for one in ids])
+    with_hidden = web.application(board, hidden=True)
+
+    def tag(app):
+        async def go():
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as client:
+                return (await client.get("/")).headers["etag"]
+
+        return asyncio.run(go())
+
+    first = ask("/").headers["etag"]
+    assert tag(other) == first and len({first, tag(with_texts), tag(with_hidden)}) == 3
