@@ -211,7 +211,7 @@ async def close_tab(episode: Episode, arguments: Mapping[str, Any], deadline: fl
 
 def _number(episode: Episode, n: int) -> int:
     if n > len(episode.tabs):
-        raise PageMistake(f"there are {len(episode.tabs)} tabs.", "invalid_arguments")
+        raise PageMistake(f"there are {len(episode.tabs)} tabs.")
     return n - 1
 
 
@@ -242,3 +242,6 @@ ACTIONS: dict[str, Action] = {
         *(wait_for, page, click_at),
     )
 }
+
+#: Those that a page's scripts may answer to.
+IN_PAGE = frozenset({"click", "fill", "select", "check", "press", "scroll", "hover", "wait_for", "click_at"})
