@@ -17,9 +17,9 @@ from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import actions, states
 from thinkact.tools.browser.host import Host, Lease, Window
 from thinkact.tools.browser.server import COOKIE, Visit
-from thinkact.tools.browser.tab import Gone, Hung, Late, Tab
+from thinkact.tools.browser.tab import Gone, Hung, Late, Tab, closed
 from thinkact.tools.browser.text import View
-from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, NotExact, PageMistake
+from thinkact.tools.browser.types import ASGIApp, BrowserDied, BrowserFault, BrowserOptions, NotExact, PageMistake
 
 #: Dialogs that one action may open; a page that opens more has its script stopped.
 MAX_DIALOGS = 8
@@ -88,6 +88,13 @@ class Episode:
                     raise BrowserFault(f"{url} did not finish loading within {options.action_timeout:g} s.")
                 if not episode.tab.seen["url"].startswith("http://"):
                     raise BrowserFault(f"{url} could not be opened.")
+        except BrowserFault:
+            episode.close()
+            raise
+        except Exception as error:
+            fault = BrowserDied(str(error)) if closed(error) else episode._fault(f"{url}: {error or 'no answer'}")
+            episode.close()
+            raise fault from error
         except BaseException:
             episode.close()
             raise
@@ -125,6 +132,8 @@ class Episode:
             deadline = self.deadline()
             page = int(arguments["n"]) if name == "page" else 1
             try:
+                if name in actions.IN_PAGE:
+                    await self.tab.resume()
                 try:
                     await actions.ACTIONS[name](self, arguments, deadline)
                 except Hung:
@@ -279,11 +288,9 @@ class Episode:
                     await tab.give_up()
                 done, page = await tab.read(options, deadline=deadline)
             except Hung:
-                if STOPPED in self.notes:  # it hangs again and again
-                    tab.show(tab.nothing(self.next_ref))
-                    break
+                if STOPPED in self.notes:
+                    raise BrowserFault("a page hangs and cannot be read.") from None
                 self.notes.append(STOPPED)
-                deadline = time.monotonic() + 1.0
                 continue
             except Late:
                 deadline = min(deadline, time.monotonic())
@@ -394,8 +401,9 @@ class Episode:
             self.notes.append("The page opened dialog after dialog; its script was stopped.")
         try:
             if self._dialogs > MAX_DIALOGS:
+                # Told without waiting for the answer, which comes once the dialog is gone.
                 for tab in self.tabs:
-                    await tab.cdp.send("Runtime.terminateExecution")
+                    self.host.later(tab.cdp.send("Runtime.terminateExecution"))
             await (dialog.accept(dialog.default_value) if accepts else dialog.dismiss())
         except Exception:
             pass  # it went away with its page
@@ -415,7 +423,7 @@ class Episode:
         if self.closed:
             raise BrowserFault("the browser is closed; call start().")
         if self.lease.chromium.dead or not self.lease.chromium.browser.is_connected():
-            raise BrowserFault("the browser died.")
+            raise BrowserDied("the browser died.")
         if self.visit.fault is not None:
             raise BrowserFault(self.visit.fault)
         if self.visit.waited() > self.options.site_timeout:

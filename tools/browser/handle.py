@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser.episode import Episode
 from thinkact.tools.browser.host import START, current
-from thinkact.tools.browser.types import HOST, ASGIApp, BrowserFault, BrowserOptions
+from thinkact.tools.browser.types import HOST, ASGIApp, BrowserDied, BrowserFault, BrowserOptions
 
 T = TypeVar("T")
 
@@ -63,9 +63,16 @@ class BrowserHandle:
         if parts.scheme != "http" or parts.netloc not in sites:
             raise ValueError(f"{url!r} is on none of the sites: {', '.join(sites)}.")
         self.close()
-        host = current()
-        episode = Episode.start(host, self.options, sites, url, now=now, init_script=init_script, seed=seed)
-        self._episode = host.call(episode, 3 * START + self.options.action_timeout)
+        for last in (False, True):
+            host = current()
+            episode = Episode.start(host, self.options, sites, url, now=now, init_script=init_script, seed=seed)
+            try:
+                self._episode = host.call(episode, 3 * START + self.options.action_timeout)
+                return
+            except BrowserFault as fault:
+                # What died since it was used last is replaced at once.
+                if last or not (host.broken or isinstance(fault, BrowserDied)):
+                    raise
 
     def observe(self, page: int = 1) -> str:
         """Return the page as text, whole (never as a difference).

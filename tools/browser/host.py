@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from thinkact.tools.browser.chrome import find_chrome, flags
 from thinkact.tools.browser.server import Server
+from thinkact.tools.browser.tab import closed
 from thinkact.tools.browser.types import BrowserFault
 
 T = TypeVar("T")
@@ -68,6 +69,8 @@ class Host:
         self.pid = os.getpid()
         self.server = Server()
         self.dead = False
+        #: Whether the driver is gone, so that another host must take over.
+        self.broken = False
         self._playwright: Any = None
         self._browsers: list[Chromium] = []
         self._background: set[asyncio.Task[Any]] = set()
@@ -211,6 +214,7 @@ class Host:
                 timeout=START * 1000,
             )
         except Exception as error:
+            self.broken = closed(error)
             raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
         chromium = Chromium(browser, headful)
 
@@ -278,7 +282,9 @@ def current() -> Host:
     global _host
     with _guard:
         if _host is not None and _host.pid == os.getpid() and not _host.dead:
-            return _host
+            if not _host.broken:
+                return _host
+            _host.stop()
         host = Host()
         try:
             host.call(host.open(), START + 10)

@@ -157,13 +157,13 @@ const store = (kind, entries) => {
   } catch {}
   return {};
 };
-const put = (saved, focus) => {
+const put = (saved) => {
   const list = queryAll(document, FIELDS);
   let typed = null; // what belongs into the field with the focus, which is typed
   for (const [i, kind, value] of saved.fields) {
     const field = list[i];
     if (!field) continue;
-    if (kind === "v" && focus && field === find(focus) && !SPECIAL.has(field.type) && field.type !== "range") typed = value;
+    if (kind === "v" && i === saved.at && !SPECIAL.has(field.type) && field.type !== "range") typed = value;
     else if (kind === "v") field.value = value;
     else if (kind === "c") field.checked = value;
     else if (kind === "o") field.open = value;

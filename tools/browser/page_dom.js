@@ -40,8 +40,9 @@ let shown = { number: 0, refs: new Map(), elements: new Map() }, last = shown, f
 let next = 1, given = []; // the next number; references that a restored page gets, in reading order
 const begin = (options) => {
   if (options.shown === last.number) shown = last;
+  if (options.refs) shown = { number: 0, refs: new Map(), elements: new Map() };
   next = options.next;
-  given = options.refs || [];
+  given = [...(options.refs || [])];
   fresh = { number: options.number, refs: new Map(), elements: new Map() };
 };
 const refOf = (element) => {

@@ -193,7 +193,8 @@ const state = () => {
   try {
     caret = element && element.selectionStart !== undefined ? [element.selectionStart, element.selectionEnd] : null;
   } catch {}
-  return { fields: fields(), caret, scroll: [scrollX, scrollY], local: storage(() => localStorage), session: storage(() => sessionStorage) };
+  const at = element ? Array.prototype.indexOf.call(queryAll(document, FIELDS), element) : -1;
+  return { fields: fields(), at, caret, scroll: [scrollX, scrollY], local: storage(() => localStorage), session: storage(() => sessionStorage) };
 };
 
 // Settling: loaded, no soft navigation under way, one frame drawn.
@@ -244,3 +245,5 @@ const read = (options) => {
   return { lines, next, focus, refs, url: location.href, title: clean(titleOf(document), 200), state: state() };
 };
 const look = async (options) => ({ done: await settled(options.limit), page: read(options) });
+// Of a page whose scripts are off: no timer would ever come.
+const glance = (options) => ({ done: true, page: read(options) });

@@ -26,7 +26,7 @@ async def take(episode: Episode) -> dict[str, Any]:
     Raises:
         NotExact: The page had not settled.
     """
-    if not episode.settled or episode.tab.busy or episode.visit.in_flight:
+    if not episode.settled or any(tab.hung for tab in episode.tabs) or episode.tab.busy or episode.visit.in_flight:
         raise NotExact("the page has not settled.")
     cookies = [each for each in await episode.lease.context.cookies() if each["name"] != COOKIE]
     return {
@@ -66,15 +66,17 @@ async def _tab(episode: Episode, saved: dict[str, Any]) -> None:
     if "#" in saved["url"]:  # or it would be the same document
         await episode.open("about:blank", deadline)
     await episode.open(saved["url"], deadline)
-    await episode.look(deadline, saved["refs"])
+    await episode.look(deadline)
     stored = tab.seen["state"]
     if any(stored[kind] != kept[kind] for kind in ("local", "session")):
         # Scripts read their storage when a page is opened.
         for kind in ("local", "session"):
             await tab.call("store", kind, kept[kind], deadline=deadline)
         await episode.open(saved["url"], deadline)
-        await episode.look(deadline, saved["refs"])
-    typed = await tab.call("put", kept, _focused(saved), deadline=deadline)
+        await episode.look(deadline)
+    typed = await tab.call("put", kept, deadline=deadline)
+    # What the fields brought into view has its numbers too.
+    await episode.look(deadline, saved["refs"])
     if typed is not None:
         # The field that is being written in: once it is left, the page hears of a change, as it would have.
         await tab.call("selectAll", _focused(saved), deadline=deadline)

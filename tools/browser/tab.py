@@ -19,6 +19,8 @@ WORLD = "thinkact"
 READER = "thinkactReader"
 #: Seconds that a page's script gets to stop once it was told to.
 STOP = 10.0
+#: Times that one page may hang before its scripts stay off.
+HANGS = 2
 
 
 @cache
@@ -28,7 +30,7 @@ def _reader() -> str:
     parts = [
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("page_dom.js", "page_read.js", "page_act.js")
     ]
-    offered = "look, locate, set, select, scroll, put, store, focus, selectAll, waitFor"
+    offered = "look, glance, locate, set, select, scroll, put, store, focus, selectAll, waitFor"
     # An element may have that id: only what the world itself holds counts.
     begin = f'"use strict"; if (Object.hasOwn(globalThis, "{READER}")) return;'
     end = f'Object.defineProperty(globalThis, "{READER}", {{ value: {{ {offered} }} }});'
@@ -68,6 +70,9 @@ class Tab:
         self.before: list[str] = []
         self._world: int | None = None
         self._frame = ""
+        #: Whether its scripts are off.
+        self.stopped = False
+        self._hangs = 0
         self._readings = 0
         self._loads: set[str] = set()
         self._requests: set[str] = set()
@@ -97,14 +102,24 @@ class Tab:
         return bool(self._loads or self._requests)
 
     @property
+    def hung(self) -> bool:
+        """Whether a script of this page had to be stopped."""
+        return self._hangs > 0
+
+    @property
     def loading(self) -> bool:
         """Whether a navigation is under way. A page does not answer while another is on its way to take its place."""
         return bool(self._loads)
 
     async def give_up(self) -> None:
         """Stop what is still under way, and count from nothing."""
-        async with asyncio.timeout(STOP):
-            await self.cdp.send("Page.stopLoading")
+        try:
+            async with asyncio.timeout(STOP):
+                await self.cdp.send("Page.stopLoading")
+        except TimeoutError:
+            raise
+        except Exception:
+            pass  # between two pages there is nothing to stop
         self._loads.clear()
         self._requests.clear()
 
@@ -116,6 +131,9 @@ class Tab:
         """
         try:
             async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+                if self.stopped:  # the next page shall run its scripts, and this one shall not hang once more
+                    await self.cdp.send("Page.navigate", {"url": "about:blank"})
+                    await self._scripts(True)
                 answer = await self.cdp.send("Page.navigate", {"url": url})
         except TimeoutError:
             await self.give_up()
@@ -152,7 +170,7 @@ class Tab:
         self._readings += 1
         limit = max(0.0, deadline - time.monotonic()) * 1000
         reading = {**options, "number": self._readings, "shown": self.shown, "limit": limit}
-        answer = await self.call("look", reading, deadline=deadline)
+        answer = await self.call("glance" if self.stopped else "look", reading, deadline=deadline)
         return answer["done"], {**answer["page"], "number": self._readings}
 
     def show(self, page: dict[str, Any]) -> None:
@@ -162,15 +180,11 @@ class Tab:
             self.before.append(before)
         self.seen, self.shown = page, page["number"]
 
-    def nothing(self, next_ref: int) -> dict[str, Any]:
-        """Return the reading of a page that does not answer."""
-        nothing: dict[str, Any] = {"title": "", "focus": "", "refs": [], "state": None, "next": next_ref, "number": 0}
-        return {**nothing, "url": self.page.url, "lines": ["(The page does not answer.)"]}
-
     async def stop(self) -> bool:
         """Stop what keeps the page from answering; return whether that was a script.
 
-        Otherwise it was another page that did not come, and now will not.
+        Its scripts are off then; see :meth:`resume`. Otherwise it was another page that did not come, and now will
+        not.
 
         Raises:
             BrowserFault: It does not answer even so.
@@ -182,11 +196,22 @@ class Tab:
                     await self.cdp.send("Runtime.evaluate", {"expression": "0"})
                 return False
             async with asyncio.timeout(STOP):
+                await self._scripts(False)
                 await self.cdp.send("Runtime.terminateExecution")
                 await self.cdp.send("Runtime.evaluate", {"expression": "0"})
+            self._hangs += 1
             return True
         except Exception as error:
             raise BrowserFault(f"a page hangs and cannot be stopped: {error or 'no answer'}") from error
+
+    async def resume(self) -> None:
+        """Let a page that hung run its scripts again, unless it hangs again and again."""
+        if self.stopped and self._hangs < HANGS:
+            await self._scripts(True)
+
+    async def _scripts(self, on: bool) -> None:
+        await self.cdp.send("Emulation.setScriptExecutionDisabled", {"value": not on})
+        self.stopped = not on
 
     async def _evaluate(self, expression: str) -> Any:
         for _ in range(20):
@@ -236,6 +261,7 @@ class Tab:
     def _on_navigated(self, event: Any) -> None:
         if not event["frame"].get("parentId"):
             self._world = None
+            self._hangs = 0
             self._requests.clear()  # those of the document before
             self._loads &= {event["frame"]["id"]}
         self.changed()

@@ -27,6 +27,10 @@ class BrowserFault(RuntimeError):
     """Our infrastructure failed: the browser did not start, died, or hung beyond every deadline; or a site failed."""
 
 
+class BrowserDied(BrowserFault):
+    """The browser itself is gone; the next :meth:`BrowserHandle.start` has another."""
+
+
 class NotExact(RuntimeError):
     """A state could not be brought back exactly; do again what led to it."""
 

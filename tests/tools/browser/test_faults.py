@@ -117,7 +117,7 @@ def test_a_frame_that_goes_away_leaves_its_elements_stale(browse):
     page.do("click", ref=outer)
     page.do("click", ref=inner)
     assert page.kind == "tool_error" and "no element" in page.text
-    assert page.do("page").count("button") == 1
+    assert page.do("page").count("- button") == 1
 
 
 @pytest.mark.parametrize("page_of", ["raise", "start"])
@@ -143,9 +143,9 @@ def test_an_error_page_of_a_site_is_a_page(browse):
 def test_a_site_that_never_answers_becomes_a_fault(browse):
     page = browse(
         {"/": "<a href=/never>x</a>", "/never": lambda r: asyncio.sleep(3600)},
-        options={"action_timeout": 0.3, "site_timeout": 0.6},
+        options={"action_timeout": 1.5, "site_timeout": 2},
     )
-    with pytest.raises(BrowserFault, match="has not answered for 0.6 s"):
+    with pytest.raises(BrowserFault, match="has not answered for 2 s"):
         for _ in range(10):
             page.do("click", ref=page.ref("link"))
 
@@ -156,7 +156,7 @@ def test_a_renderer_that_dies_is_a_fault_and_the_next_start_works(browse):
     main, drawing = renderers(page)
     assert drawing
     mine = []
-    page.handle._episode.tab.page.on("crash", mine.append)
+    page.handle._episode.tab.page.on("crash", lambda crashed: mine.append(crashed))
     for pid in drawing:
         os.kill(pid, signal.SIGKILL)
         if mine:
