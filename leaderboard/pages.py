@@ -38,7 +38,7 @@ from thinkact.leaderboard.view_agents import (
     agent_key,
     comparison,
     manifest_lines,
-    own_outcomes,
+    own_entries,
     placed,
     telling_pair,
 )
@@ -275,13 +275,10 @@ class Pages:
     def _places(self, tab: Tab, name: str) -> dict[str, tuple[Outcome, str, int, str]]:
         """Return an agent's outcomes in a table by episode id, each with its submission, number there and address."""
         found: dict[str, tuple[Outcome, str, int, str]] = {}
-        everybody = own_outcomes(self.figures, tab, name)
-        for one in self.figures.entries:
-            own = everybody.get((one.env_id, one.env_version))
-            if own is None or (one.suite, one.split, one.name) != (tab.suite, tab.split, name):
-                continue
+        everybody = self.figures.outcomes(tab.suite, tab.split)
+        for key, one in own_entries(self.figures, tab, name).items():
             files = self.episodes.files(one.submission)
-            for outcome in own:
+            for outcome in everybody[one.submission, *key]:
                 if (number := files.numbers.get(outcome.id)) is not None:
                     found[outcome.id] = outcome, one.submission, number, files.href(number)
         return found

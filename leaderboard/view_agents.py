@@ -79,16 +79,21 @@ def placed(figures: Figures, name: str) -> list[Placed]:
     return found
 
 
-def own_outcomes(figures: Figures, tab: Tab, name: str) -> dict[tuple[str, str], list[Outcome]]:
-    """Return an agent's newest outcomes in a suite and split, by (env_id, env_version)."""
-    everybody = figures.outcomes(tab.suite, tab.split)
+def own_entries(figures: Figures, tab: Tab, name: str) -> dict[tuple[str, str], Entry]:
+    """Return an agent's newest entry for each (env_id, env_version) of a suite and split."""
     newest: dict[tuple[str, str], Entry] = {}
     for one in figures.entries:
         if (one.suite, one.split, one.name) == (tab.suite, tab.split, name):
-            known = newest.get((one.env_id, one.env_version))
-            if known is None or one.created > known.created:
+            known = newest.setdefault((one.env_id, one.env_version), one)
+            if one.created > known.created:
                 newest[one.env_id, one.env_version] = one
-    return {key: everybody[one.submission, *key] for key, one in newest.items()}
+    return newest
+
+
+def own_outcomes(figures: Figures, tab: Tab, name: str) -> dict[tuple[str, str], list[Outcome]]:
+    """Return an agent's newest outcomes in a suite and split, by (env_id, env_version)."""
+    everybody = figures.outcomes(tab.suite, tab.split)
+    return {key: everybody[one.submission, *key] for key, one in own_entries(figures, tab, name).items()}
 
 
 def comparison(figures: Figures, tab: Tab, a: str, b: str) -> Comparison:
@@ -132,7 +137,8 @@ def manifest_lines(meta: Mapping[str, Any], *, most: int = 200) -> list[tuple[in
             for at, inner in enumerate(value, 1):
                 walk(inner, str(at), depth + 1)
         else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            empty = value is None or value == [] or value == {} or value == ""
+            shown = "none" if empty else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             lines.append((depth - 1, one_line(name, 60), one_line(shown, 300)))
 
     walk(dict(meta), "", 0)

@@ -301,6 +301,24 @@ def test_several_processes_write_the_same_site(board, many, tmp_path, monkeypatc
     assert written("despite", many_pages=1) == alone and len(calls) == 2
 
 
+def test_disagreements_lead_to_the_newest_submissions(board, many, tmp_path):
+    def numbered(rate, policy):  # ids that every submission has
+        return [e.model_copy(update={"id": f"e{at}"}) for at, e in enumerate(many(20, rate, policy=policy))]
+
+    old = board.submit("a", numbered(0.1, "old"))
+    new, other = board.submit("a", numbered(0.9, "a")), board.submit("b", numbered(0.2, "b"))
+    export_site(board, tmp_path / "site")
+    (page,) = (path for path in (tmp_path / "site" / "compare").iterdir() if "episodes" not in path.name)
+    linked = set(re.findall(r'submissions/([^/"]+)/episodes', page.read_text()))
+    assert linked == {new, other} and old not in linked
+    side = page.with_name(page.name.replace(".html", "-episodes.html")).read_text()
+    for pair in json.loads(parts(side)["pairs"]):
+        assert {one["status"] for one in pair["sides"]} & {"solved"} and len(
+            {one["status"] for one in pair["sides"]}
+        ) == 2
+        assert all(one["task"] in pair["task"] for one in pair["sides"])
+
+
 def test_withheld_submissions_are_named(board, make, tmp_path):
     key = board.submit("agent", [make(0)])
     path = board.path / "episodes" / f"{key}.jsonl"
