@@ -39,6 +39,7 @@ from thinkact.sandbox import CaseResult, json_equal
 from thinkact.tools import Tool, ToolCall, ToolContext, ToolResult
 from thinkact.tools.base import POSITIONAL
 from thinkact.tools.python import PythonTool
+from thinkact.tools.syntax import parse_python
 
 #: Seconds per hidden test: milliseconds is usual, the rest is for busy machines. If the first one, an ordinary
 #: input, takes longer, the others are not run.
@@ -249,7 +250,7 @@ def _parse(source: str) -> list[ast.stmt]:
     with _parse_lock, warnings.catch_warnings():  # '\d' in the agent's code is no concern of our log
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(source).body
+            return parse_python(source).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return []
 

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from thinkact.tools.syntax import parse_python
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -96,7 +98,7 @@ def edits(text: str, function: str) -> list[Edit]:
     """Return every edit of a top-level function or class in ``text``, in the order of the source."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        top = next(node for node in ast.parse(text).body if getattr(node, "name", None) == function)
+        top = next(node for node in parse_python(text).body if getattr(node, "name", None) == function)
     where = _Text(text)
     found: dict[Edit, None] = {}
     for node in ast.walk(top):

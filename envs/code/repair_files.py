@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 
 from thinkact.envs.code.slice import Definition, Slice, globals_read
+from thinkact.tools.syntax import parse_python
 
 #: Replacement texts of definitions, by (module, name).
 Changes = Mapping[tuple[str, str], str]
@@ -32,7 +33,7 @@ def _render(imports: Sequence[str], inner: Sequence[str], definitions: Sequence[
         head += ("\n" if kept else "") + "".join(f"{line}\n" for line in inner)
     body = ""
     for each, text in zip(definitions, texts, strict=True):
-        small = not isinstance(ast.parse(each.text).body[0], (ast.FunctionDef, ast.ClassDef))
+        small = not isinstance(parse_python(each.text).body[0], (ast.FunctionDef, ast.ClassDef))
         body += ("\n" if small else "\n\n") + text
     return head + body
 

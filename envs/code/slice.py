@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from thinkact.tools.syntax import parse_python
+
 
 class CannotSlice(ValueError):
     """The function needs something that a self-contained file cannot hold."""
@@ -52,7 +54,7 @@ def _load(name: str) -> _Module:
         raise CannotSlice(f"{name} has no source")
     source = Path(spec.origin).read_text(encoding="utf-8")
     nodes: dict[str, ast.stmt] = {}
-    for node in ast.parse(source).body:
+    for node in parse_python(source).body:
         for defined in _names_of(node):
             nodes[defined] = node
     lines = tuple(source.splitlines(keepends=True))
