@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thinkact.envs.miniwob.site import HOST, Site
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import BrowserFault, BrowserHandle, BrowserOptions
+from thinkact.tools.browser.actions import ACTIONS
+
+if TYPE_CHECKING:
+    from thinkact.tools.browser.episode import Episode
 
 #: Milliseconds of the page's clock that one call takes.
 CALL_MS = 1000
@@ -17,7 +22,8 @@ CALL_MS = 1000
 OPENING_MS = 100
 #: Times that a page is asked whether it is ready; most are at the first.
 _MOST_LOOKS = 50
-_TICK = "typeof thinkactMiniwob === 'function' ? thinkactMiniwob({ms}) : null"
+#: Name under which a call and the time it takes are one action of the browser.
+_TIMED = "miniwob: timed"
 
 
 @dataclass(frozen=True)
@@ -25,42 +31,18 @@ class PageState:
     """What the page says of its episode.
 
     Attributes:
+        ready: Whether the episode has started.
         goal: The task, in words.
         done: Whether the episode ended.
         reward: The page's raw reward, from -1 to 1, without its discount for time.
         reason: Why, where the page says it.
     """
 
+    ready: bool = False
     goal: str = ""
     done: bool = False
     reward: float = 0.0
     reason: str = ""
-
-
-class PageHandle(BrowserHandle):
-    """A browser whose page the environment can ask; agents have no such call."""
-
-    def evaluate(self, expression: str) -> Any:
-        """Run an expression among the page's own scripts, wait for its promise, return its value (plain JSON).
-
-        Raises:
-            BrowserFault: The page is gone, raised, or did not answer in time.
-        """
-        return self._call(self._evaluate(expression))
-
-    async def _evaluate(self, expression: str) -> Any:
-        episode = self._open
-        question = {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        async with episode.lease.chromium.turns:
-            try:
-                async with asyncio.timeout(self.options.action_timeout):
-                    answer = await episode.tab.cdp.send("Runtime.evaluate", question)
-            except Exception as error:
-                raise BrowserFault(f"the page did not answer: {error or 'no answer in time'}") from error
-        if trouble := answer.get("exceptionDetails"):
-            said = trouble.get("exception", {}).get("description") or trouble.get("text")
-            raise BrowserFault(f"the page's script failed: {said}")
-        return answer["result"].get("value")
 
 
 class MiniWobBrowser:
@@ -71,7 +53,7 @@ class MiniWobBrowser:
     """
 
     def __init__(self, options: BrowserOptions) -> None:
-        self.handle = PageHandle(options)
+        self.handle = BrowserHandle(options)
         self.state = PageState()
 
     def open(self, name: str, seed: int) -> str:
@@ -85,38 +67,50 @@ class MiniWobBrowser:
         self.state = PageState()
         self.handle.start({HOST: site}, site.url())
         for _ in range(_MOST_LOOKS):
-            told = self._tick(OPENING_MS)
-            if told is not None and told["ready"]:
-                return self.handle.observe()
+            page, _ = self._timed("wait", {}, OPENING_MS)
+            if self.state.ready:
+                return page
         raise BrowserFault(f"the page of {name} did not start.")
 
     def act(self, tool: str, arguments: Mapping[str, Any]) -> tuple[str, ErrorKind | None]:
-        """Do what a tool does, let the page's time pass, and return the page as text.
-
-        A mistake takes time as well, as it does for a person.
+        """Do what a tool does, let the page's time pass, and return the page as text; a mistake takes no time.
 
         Raises:
             BrowserFault: The browser is gone.
         """
-        kind: ErrorKind | None = None
-        text, milliseconds = "", CALL_MS
-        if tool == "wait":
-            milliseconds = round(1000 * float(arguments["seconds"]))
-        else:
-            text, kind = self.handle.act(tool, arguments)
-        self._tick(milliseconds)
+        milliseconds = round(1000 * float(arguments["seconds"])) if tool == "wait" else CALL_MS
+        page, kind = self._timed(tool, arguments, milliseconds)
         # A page that is over holds nothing to act on.
-        if self.state.done:
-            return f"The task is over: reward {self.state.reward:g}.", kind
-        return (text if kind is not None else self.handle.observe()), kind
+        return (f"The task is over: reward {self.state.reward:g}." if self.state.done else page), kind
 
-    def _tick(self, milliseconds: int) -> dict[str, Any] | None:
-        told: dict[str, Any] | None = self.handle.evaluate(_TICK.format(ms=milliseconds))
+    def _timed(self, tool: str, arguments: Mapping[str, Any], milliseconds: int) -> tuple[str, ErrorKind | None]:
+        call = {"tool": tool, "arguments": arguments, "milliseconds": milliseconds, "tell": self._tell}
+        return self.handle.act(_TIMED, call)
+
+    def _tell(self, told: Mapping[str, Any] | None) -> None:
         if told is not None and not self.state.done:
             self.state = PageState(
+                ready=bool(told["ready"]),
                 goal=str(told["goal"]) or self.state.goal,
                 done=bool(told["done"]),
                 reward=float(told["reward"]),
                 reason=str(told["reason"])[:200],
             )
-        return told
+
+
+async def _act_and_pass_time(episode: Episode, arguments: Mapping[str, Any], deadline: float) -> None:
+    """Do a call, let the page's clock run on, and hear what the page says: before it is looked at."""
+    if arguments["tool"] != "wait":
+        await ACTIONS[arguments["tool"]](episode, arguments["arguments"], deadline)
+    # Among the page's own scripts: that is where upstream keeps the reward. No agent has a call that gets there.
+    run = f"typeof thinkactMiniwob === 'function' ? thinkactMiniwob({int(arguments['milliseconds'])}) : null"
+    question = {"expression": run, "returnByValue": True, "awaitPromise": True}
+    async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
+        answer = await episode.tab.cdp.send("Runtime.evaluate", question)
+    if trouble := answer.get("exceptionDetails"):
+        said = trouble.get("exception", {}).get("description") or trouble.get("text")
+        raise BrowserFault(f"the page's script failed: {said}")
+    arguments["tell"](answer["result"].get("value"))
+
+
+ACTIONS[_TIMED] = _act_and_pass_time

@@ -132,16 +132,17 @@
     picture.src = address;
     return picture.decode().catch(() => {});
   };
-  const stylePictures = () => {
+  const contents = () => {  // pictures that stand for an element's content and so give it its size
     const found = new Set();
     for (const sheet of document.styleSheets) {
       for (const rule of sheet.cssRules) {
-        for (const [, address] of rule.cssText.matchAll(/url\("([^"]+)"\)/g)) {
+        const content = rule.style ? rule.style.content : '';
+        for (const [, address] of content.matchAll(/url\("([^"]+)"\)/g)) {
           found.add(new URL(address, sheet.href || location.href).href);
         }
       }
     }
-    return [...found].filter((address) => /\.(png|gif|jpe?g|svg)$/.test(address));
+    return [...found];
   };
 
   // The episode.
@@ -149,7 +150,7 @@
   const start = async () => {
     if (started || document.readyState !== 'complete' || typeof core === 'undefined') return;
     started = true;
-    await Promise.all(stylePictures().map(loaded));
+    await Promise.all(contents().map(loaded));
     Math.seedrandom(settings.seed);
     core.EPISODE_MAX_TIME = settings.longest;
     core.startEpisodeReal();

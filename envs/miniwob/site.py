@@ -1,7 +1,8 @@
 """The pages of MiniWoB, served to one episode.
 
-The pages are those of the PyPI package ``miniwob`` (MIT), unchanged but for one script that runs first
-(``page.js``): it keeps the clock, starts the episode from its seed and names what has no name.
+The pages are those of the PyPI package ``miniwob`` (MIT). Two things are different: a script runs first
+(``page.js``), which keeps the clock, starts the episode from its seed and names what has no name; and the scripts and
+style sheets that a page loads stand in it, so that opening it is one request.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import functools
 import importlib.util
 import json
 import mimetypes
+import posixpath
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -63,6 +66,38 @@ def _file(path: str) -> bytes | None:
     return file.read_bytes() if file.is_relative_to(folder) and file.is_file() else None
 
 
+_SCRIPT = re.compile(r'<script src="([^"]+)"[^>]*></script>')
+_STYLE = re.compile(r'<link [^>]*href="([^"]+\.css)"[^>]*>')
+_URL = re.compile(r"url\(['\"]?(?!data:)([^)'\"]+)['\"]?\)")
+
+
+@functools.lru_cache(maxsize=256)
+def _whole(path: str) -> tuple[bytes, bytes]:
+    """Return a page with what it loads in place, cut where the first script goes."""
+
+    def read(address: str, base: str) -> tuple[str, str]:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(base), address))
+        body = _file(target)
+        return target, "" if body is None else body.decode("utf-8", "replace")
+
+    def script(match: re.Match[str]) -> str:
+        text = read(match[1], path)[1].replace("</script", "<\\/script")
+        return f"<script>{text}</script>"
+
+    def style(match: re.Match[str]) -> str:
+        target, text = read(match[1], path)
+        folder = posixpath.dirname(target)
+        return (
+            f"<style>{_URL.sub(lambda url: f'url({posixpath.normpath(posixpath.join(folder, url[1]))})', text)}</style>"
+        )
+
+    text = (_file(path) or b"").decode("utf-8", "replace")
+    if path.startswith("/miniwob/"):
+        text = _STYLE.sub(style, _SCRIPT.sub(script, text))
+    head = text.lower().index("<head>") + len("<head>")
+    return text[:head].encode(), text[head:].encode()
+
+
 class Site:
     """The ASGI application of one episode: the page of its task, and what that page loads.
 
@@ -91,8 +126,8 @@ class Site:
         if body is None or not path.startswith(("/miniwob/", "/flight/")) or not path.endswith(".html"):
             return body
         if path == self._page:
-            head = body.lower().find(b"<head>")
-            return body[: head + 6] + self._first + body[head + 6 :]
+            before, after = _whole(path)
+            return before + self._first + after
         # The flights of an airline are pages inside a page; tasks of other names are not for this episode.
         return body if path.rpartition("/")[0] == self._page.rpartition("/")[0] != "/miniwob" else None
 

@@ -1,0 +1,319 @@
+"""What the browser and its environments cost, beside BrowserGym on the same tasks.
+
+    python benchmarks/browser.py --json --out benchmarks/results/browser.json --browsergym-python PATH
+    python benchmarks/browser.py --quick
+
+Measured, each in this one run: on ten tasks of MiniWoB the milliseconds of a reset and of a step, for text alone and
+with a screenshot beside it (what BrowserGym always takes), and the same of BrowserGym (its defaults, and without its
+waits) where an interpreter that has it is named; in thinkact's own applications steps per second of one environment
+with real mouse and keyboard input, played by the expert, and reset, cold and from the warm pool; memory of a context
+when 16 are open; with --soak N, memory and processes before and after N steps. PATH is the Python of a virtual environment of
+its own: python -m venv V && V/bin/pip install browsergym-core browsergym-miniwob miniwob psutil.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import psutil
+from sandbox_parts import machine
+
+import thinkact
+from thinkact.envs import Conversation, Message, ToolEnv
+from thinkact.tools.browser import BrowserHandle, find_chrome
+
+TASKS = (
+    "click-test login-user enter-text book-flight social-media use-autocomplete click-checkboxes email-inbox "
+    "choose-date terminal"
+).split()
+#: The environments of the package that live in a browser, other than MiniWoB.
+WEB = [name for name, where in thinkact.ENV_ENTRY_POINTS.items() if where.startswith("thinkact.envs.web.")]
+BARS = {
+    "step_times_faster": 10.0,
+    "reset_times_faster": 10.0,
+    "steps_per_second_per_core": 30.0,
+    "reset_pooled_ms": 50.0,
+    "context_mb_at_16": 25.0,
+}
+Env = ToolEnv[Any]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def clock(call: Callable[[], Any]) -> tuple[float, Any]:
+    begin = time.perf_counter()
+    result = call()
+    return (time.perf_counter() - begin) * 1e3, result
+
+
+def tree() -> list[psutil.Process]:
+    me = psutil.Process()
+    return [me, *me.children(recursive=True)]
+
+
+def cpu() -> float:
+    """Seconds of CPU of this process and all below it."""
+    total = 0.0
+    for process in tree():
+        try:
+            total += sum(process.cpu_times()[:2])
+        except psutil.Error:
+            pass
+    return total
+
+
+def memory(processes: list[psutil.Process]) -> float:
+    """Megabytes, what is shared divided among those that share it."""
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            pass
+    return total / 2**20
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    values = sorted(values)
+    return {
+        "n": len(values),
+        "median": round(statistics.median(values), 2),
+        "p10": round(values[len(values) // 10], 2),
+        "p95": round(values[min(len(values) - 1, int(0.95 * len(values)))], 2),
+    }
+
+
+def opened(env_id: str, **kwargs: Any) -> Env:
+    return gym.make(env_id, **kwargs).unwrapped  # type: ignore[return-value]
+
+
+def miniwob(steps: int, screenshots: bool) -> dict[str, Any]:
+    """Random clicks, so that the same is done here and beside it."""
+    env = opened("thinkact/MiniWoB-v0", tasks="all", max_turns=1000, render_mode="rgb_array" if screenshots else None)
+    hidden = opened("thinkact/MiniWoB-v0", tasks="all", split="hidden", max_turns=1000, render_mode="rgb_array")
+    resets, stepped, spent = [], [], 0.0
+    rng = random.Random(0)
+    env.reset(seed=0)  # the browser starts here
+    for name in TASKS:
+        try:
+            chosen, task_id = env, f"train/{name}/0"
+            env._build_task(task_id)
+        except KeyError:
+            chosen, task_id = hidden, f"hidden/{name}/2000000"
+        milliseconds, (text, _) = clock(lambda env=chosen, task_id=task_id: env.reset(options={"task_id": task_id}))
+        resets.append(milliseconds)
+        for _ in range(steps):
+            found = re.findall(r"(?:button|textbox|checkbox|link|radio|text) \[(e\d+)\]", text)
+            name_, arguments = ("click", {"ref": rng.choice(found)}) if found else ("wait", {})
+            action = json.dumps({"name": name_, "arguments": arguments})
+
+            def step(env: Env = chosen, action: str = action) -> Any:
+                result = env.step(action)
+                if screenshots and not (result[2] or result[3]):
+                    env.render()
+                return result
+
+            before = cpu()
+            milliseconds, (text, _, terminated, truncated, _) = clock(step)
+            spent += cpu() - before
+            stepped.append(milliseconds)
+            if terminated or truncated:
+                break
+    env.close()
+    hidden.close()
+    return {"reset_ms": spread(resets), "step_ms": spread(stepped), "step_cpu_ms": round(spent * 1e3 / len(stepped), 2)}
+
+
+def browsergym(python: str | None, steps: int) -> dict[str, Any]:
+    if python is None or not Path(python).exists():
+        why = "no interpreter was named: --browsergym-python" if python is None else f"there is no {python}"
+        return {"skipped": why}
+    found: dict[str, Any] = {}
+    for kind, flags in (("default", []), ("without_waits", ["--fast"])):
+        say(f"BrowserGym, {kind} …")
+        script = Path(__file__).with_name("browser_peer.py")
+        command = [python, str(script), find_chrome(), str(steps), ",".join(TASKS), *flags]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
+        if done.returncode != 0:
+            return {"skipped": f"it failed: {done.stderr.strip().splitlines()[-1:]}"}
+        told = json.loads(done.stdout.strip().splitlines()[-1])
+        found[kind] = {
+            "reset_ms": spread(told["reset_ms"]),
+            "step_ms": spread(told["step_ms"]),
+            "step_cpu_ms": round(told["step_cpu_ms"], 2),
+        }
+    return found
+
+
+def own_app(env_id: str, episodes: int) -> dict[str, Any]:
+    """The expert plays; time of its own thinking is not counted."""
+    env = opened(env_id, split="eval")
+    ids = env.sample_tasks(episodes + 2, 0)
+    for task_id in ids[:2]:  # the pages' template, the store's, the pool
+        env.reset(options={"task_id": task_id})
+    resets, stepped, spent = [], [], 0.0
+    for task_id in ids[2:]:
+        milliseconds, (prompt, info) = clock(lambda task_id=task_id: env.reset(options={"task_id": task_id}))
+        resets.append(milliseconds)
+        expert = env.expert()
+        conversation = Conversation("bench", env_id, task_id, 0, info["tools"], [Message("user", prompt)])
+        ended = False
+        while not ended:
+            action = expert.act([conversation])[0].text
+            before = cpu()
+            milliseconds, (text, _, terminated, truncated, _) = clock(lambda action=action: env.step(action))
+            spent += cpu() - before
+            stepped.append(milliseconds)
+            conversation.messages += [Message("assistant", action), Message("tool", text)]
+            ended = terminated or truncated
+    env.close()
+    return {
+        "reset_pooled_ms": spread(resets),
+        "step_ms": spread(stepped),
+        "steps_per_second": round(1e3 * len(stepped) / sum(stepped), 1),
+        "steps_per_second_per_core": round(len(stepped) / spent, 1),
+        "step_cpu_ms": round(1e3 * spent / len(stepped), 2),
+    }
+
+
+_COLD = """
+import sys, time
+import gymnasium as gym
+import thinkact
+env = gym.make(sys.argv[1])
+begin = time.perf_counter()
+env.reset(seed=0)
+print((time.perf_counter() - begin) * 1e3)
+env.close()
+"""
+
+
+def cold(env_id: str, times: int) -> dict[str, float]:
+    """The first reset of a process, which starts the browser."""
+    command = [sys.executable, "-c", _COLD, env_id]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True, timeout=300) for _ in range(times)]
+    return spread([float(run.stdout) for run in runs])
+
+
+async def _page(scope: Any, receive: Any, send: Any) -> None:
+    rows = "".join(f"<tr><td>Item {n}</td><td><button>Buy {n}</button></td></tr>" for n in range(40))
+    body = f"<!doctype html><title>Page</title><h1>Shop</h1><table>{rows}</table>".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def contexts(count: int = 16) -> dict[str, float]:
+    """Memory of the browser with one page open and with ``count``, over the difference."""
+    handles = [BrowserHandle() for _ in range(count)]
+    handles[0].start({"page.test": _page}, "http://page.test/")
+    time.sleep(2)
+    browser = [each for each in tree() if "chrom" in each.name()]
+    one = memory(browser)
+    for handle in handles[1:]:
+        handle.start({"page.test": _page}, "http://page.test/")
+    time.sleep(2)
+    many = memory([each for each in tree() if "chrom" in each.name()])
+    for handle in handles:
+        handle.close()
+    return {"one_mb": round(one, 1), "all_mb": round(many, 1), "context_mb_at_16": round((many - one) / (count - 1), 1)}
+
+
+def soak(env_id: str, steps: int) -> dict[str, Any]:
+    """Play expert episodes for so many steps; look at memory and processes after the first tenth and at the end."""
+    env = opened(env_id)
+    seen: list[tuple[int, float, int]] = []
+    done, seed = 0, 0
+    marks = [max(1, steps // 10), steps]
+    while marks:
+        prompt, info = env.reset(seed=seed)
+        seed += 1
+        expert = env.expert()
+        conversation = Conversation("soak", env_id, info["task_id"], 0, info["tools"], [Message("user", prompt)])
+        ended = False
+        while not ended:
+            action = expert.act([conversation])[0].text
+            text, _, terminated, truncated, _ = env.step(action)
+            conversation.messages += [Message("assistant", action), Message("tool", text)]
+            ended = terminated or truncated
+            done += 1
+        if done >= marks[0]:
+            marks.pop(0)
+            seen.append((done, memory(tree()), len(tree())))
+            say(f"soak: {done} of {steps} steps, {seen[-1][1]:.0f} MB, {seen[-1][2]} processes")
+    env.close()
+    (first, mb, processes), (last, mb_end, processes_end) = seen
+    return {
+        "steps": last,
+        "mb": [round(mb, 1), round(mb_end, 1)],
+        "processes": [processes, processes_end],
+        "mb_per_1000_steps": round(1000 * (mb_end - mb) / max(1, last - first), 2),
+    }
+
+
+def verdict(found: dict[str, Any]) -> dict[str, Any]:
+    """Compare with the bars, where there is something to compare."""
+    reached: dict[str, float] = {}
+    peer = found["browsergym"].get("default")
+    if peer is not None:
+        ours = found["miniwob"]
+        reached["step_times_faster"] = peer["step_ms"]["median"] / ours["with_screenshot"]["step_ms"]["median"]
+        reached["reset_times_faster"] = peer["reset_ms"]["median"] / ours["text"]["reset_ms"]["median"]
+    if found["apps"]:
+        reached["steps_per_second_per_core"] = min(app["steps_per_second_per_core"] for app in found["apps"].values())
+        reached["reset_pooled_ms"] = max(app["reset_pooled_ms"]["median"] for app in found["apps"].values())
+    reached["context_mb_at_16"] = found["contexts"]["context_mb_at_16"]
+    most = {"reset_pooled_ms", "context_mb_at_16"}
+    return {
+        name: {"reached": round(value, 1), "bar": BARS[name], "ok": (value <= BARS[name]) == (name in most)}
+        for name, value in reached.items()
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--out", type=Path, help="also write it here")
+    parser.add_argument("--browsergym-python", help="an interpreter that has browsergym-miniwob")
+    parser.add_argument("--only", nargs="*", default=WEB, help="which of thinkact's own applications")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="also take N steps and look for growth")
+    options = parser.parse_args()
+    steps, episodes = (3, 3) if options.quick else (8, 20)
+    started = time.time()
+    found: dict[str, Any] = {"machine": machine(), "load": os.getloadavg()[0], "quick": options.quick}
+    say("MiniWoB …")
+    found["miniwob"] = {"text": miniwob(steps, False), "with_screenshot": miniwob(steps, True)}
+    found["browsergym"] = browsergym(options.browsergym_python, steps)
+    found["apps"] = {}
+    for env_id in options.only:
+        say(f"{env_id} …")
+        found["apps"][env_id] = {**own_app(env_id, episodes), "reset_cold_ms": cold(env_id, 1 if options.quick else 5)}
+    say("contexts …")
+    found["contexts"] = contexts()
+    if options.soak:
+        found["soak"] = soak("thinkact/MiniWoB-v0" if not options.only else options.only[0], options.soak)
+    found["bars"] = verdict(found)
+    found["seconds"] = round(time.time() - started, 1)
+    text = json.dumps(found, indent=2)
+    if options.out is not None:
+        options.out.write_text(text + "\n", encoding="utf-8")
+    print(text if options.json else json.dumps(found["bars"], indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
