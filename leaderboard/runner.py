@@ -20,6 +20,7 @@ from thinkact.envs import Policy
 from thinkact.leaderboard import secret as secrets
 from thinkact.leaderboard.agents import AgentSpec, Isolation, ModelAgent, load_agent, open_agent
 from thinkact.leaderboard.bounded import BoundedRunner, Guarded
+from thinkact.leaderboard.journal import JournalBusy
 from thinkact.leaderboard.machine import machine
 from thinkact.leaderboard.plan import BOARD_SPLITS, AgentNote, BoardSplit, CellPlan, Missing, Plan, make_plan
 from thinkact.leaderboard.records import BASELINES, Kind, write_whole
@@ -114,9 +115,13 @@ def run_submission(
     run = _Run(board, suite, concurrency=concurrency, breaker=breaker, on_status=on_status)
     result = run(who, seed, fresh=fresh)
     if baselines:
-        for each in POLICIES:
-            if each != who.note.name:
-                run(_Agent(each, None), 0)
+        there = {row.name for row in board.entries(suite=result.suite) if row.baseline}
+        for each in (name for name in POLICIES if name not in there):
+            try:
+                # A suite without some of its environments has baselines of its own.
+                run(_Agent(each, None), 0, beside=result.suite)
+            except JournalBusy as error:
+                log.warning("%s is played by another process: %s", each, error)
     return result
 
 
@@ -204,8 +209,8 @@ class _Run:
             )
         self.secret = secrets.load(board.path)
 
-    def __call__(self, agent: _Agent, seed: int, *, fresh: bool = False) -> Submitted:
-        run = run_name(agent.note, self.suite, seed, self.secret.commitment)
+    def __call__(self, agent: _Agent, seed: int, *, fresh: bool = False, beside: str = "") -> Submitted:
+        run = run_name(agent.note, self.suite, seed, self.secret.commitment, beside)
         with RunFolder(self.board.path, run) as folder:
             if fresh:
                 self._give_up(folder)
@@ -245,7 +250,6 @@ class _Run:
             "network": "network" in plan.agent.badges,
             "faults": folder.faults()[:_MOST_FAULTS],
             "seconds": status.seconds if status is not None else 0.0,
-            "policy": plan.agent.name,
         }
         kind: Kind = "baseline" if agent.baseline else "agent"
         submission = self.board.submit(plan.agent.name, episodes, kind=kind, suite=plan.label, meta=meta)
@@ -362,9 +366,9 @@ class _Part:
             self.run.on_status(self.status)
 
 
-def run_name(agent: AgentNote, suite: Suite, seed: int, commitment: str) -> str:
+def run_name(agent: AgentNote, suite: Suite, seed: int, commitment: str, beside: str = "") -> str:
     """Name a run: the same agent, suite, seed and board give the same name, and so go on where they were."""
-    content = json.dumps([agent.name, agent.kind, agent.digest, agent.badges, suite.digest, seed, commitment])
+    content = json.dumps([agent.name, agent.kind, agent.digest, agent.badges, suite.digest, seed, commitment, beside])
     slug = re.sub(r"[^a-z0-9]+", "-", agent.name.lower()).strip("-")[:40].strip("-") or "agent"
     return f"{slug}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 

@@ -76,7 +76,7 @@ def run_folder(board):
 def test_a_submission_and_the_baselines_once_each(board):
     first = submit(board, baselines=True)
     assert first.played == 7 and first.suite == SUITE.label and ids(board, first.submission) == WHOLE
-    (public, hidden) = sorted(standings(board), key=lambda one: one.split)
+    public, hidden = sorted(standings(board), key=lambda one: one.split)
     for split, tasks in ((public, 4), (hidden, 3)):
         assert {one.name for one in split.agents} == {"mine", "null", "random", "expert"}
         assert {one.name for one in split.agents if one.baseline} == {"null", "random", "expert"}
@@ -87,8 +87,26 @@ def test_a_submission_and_the_baselines_once_each(board):
     other.name = "second"
     submit(board, other, baselines=True)
     assert len(board.submissions()) == 5  # the baselines were there
+    part = Suite(name="small", cells=(*SUITE.cells, Cell(env="thinkact/NoSuchThing-v0")))
+    submit(board, suite=part, baselines=True)
+    assert len(board.submissions()) == 9  # a suite without an environment is another one
     verdicts = [one.verdict for one in board.decisions.all()]
-    assert verdicts == ["accepted"] * 5 and running(board.path) == []
+    assert verdicts == ["accepted"] * 9 and running(board.path) == []
+
+
+def test_a_baseline_that_another_process_plays_is_left_to_it(board, monkeypatch):
+    folders = []
+
+    class Busy(RunFolder):
+        def __init__(self, path, run):
+            folders.append(run)
+            if run.startswith("null"):
+                raise JournalBusy("busy")
+            super().__init__(path, run)
+
+    monkeypatch.setattr("thinkact.leaderboard.runner.RunFolder", Busy)
+    assert submit(board, baselines=True).played == 7
+    assert {row.name for row in board.rows()} == {"mine", "random", "expert"} and len(folders) == 4
 
 
 def test_the_same_command_again_changes_nothing(board):
