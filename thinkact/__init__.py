@@ -6,6 +6,7 @@ __version__ = "0.3.0"
 
 #: Every environment of the package; a string each, so that nothing heavy is imported before ``make``.
 ENV_ENTRY_POINTS = {
+    "thinkact/Admin-v0": "thinkact.envs.web.admin_env:AdminEnv",
     "thinkact/AskQA-v0": "thinkact.envs.ask:AskQAEnv",
     "thinkact/Booking-v0": "thinkact.envs.web.booking_env:BookingEnv",
     "thinkact/CodeRepair-v0": "thinkact.envs.code.repair:CodeRepairEnv",
@@ -17,11 +18,13 @@ ENV_ENTRY_POINTS = {
     "thinkact/Inbox-v0": "thinkact.envs.web.inbox_env:InboxEnv",
     "thinkact/Math-v0": "thinkact.envs.math.env:MathEnv",
     "thinkact/MiniWoB-v0": "thinkact.envs.miniwob.env:MiniWoBEnv",
+    "thinkact/Portal-v0": "thinkact.envs.web.portal_env:PortalEnv",
     "thinkact/Proof-v0": "thinkact.envs.proof.env:ProofEnv",
     "thinkact/PythonTask-v0": "thinkact.envs.python_task:PythonTaskEnv",
     "thinkact/Research-v0": "thinkact.envs.research.env:ResearchEnv",
     "thinkact/Shop-v0": "thinkact.envs.web.shop_env:ShopEnv",
     "thinkact/Terminal-v0": "thinkact.envs.terminal.env:TerminalEnv",
+    "thinkact/Wiki-v0": "thinkact.envs.web.wiki_env:WikiEnv",
     "thinkact/WorldQA-v0": "thinkact.envs.world.env:WorldQAEnv",
     "thinkact/ZooHours-v0": "thinkact.envs.zoo.env:ZooHoursEnv",
 }

@@ -146,7 +146,7 @@ class Company:
             team = rng.choice(self.teams)
             facts = [
                 ("Team", f"[[{team}]]"), ("Sponsor", f"[[{rng.choice(self.people)}]]"),
-                ("Status", rng.choice(words.STATUSES)), ("Budget", f"{budgets[n]}000 EUR"),
+                ("Status", rng.choice(words.STATUSES)), ("Budget", f"{budgets[n]}000 USD"),
                 ("Deadline", self._day(2026, 2028)), ("Uses", f"[[{rng.choice(self.services)}]]"),
             ]  # fmt: skip
             draft = self._add(f"Project {project}", "Projects", f"Project {project} is run by [[{team}]].", facts,
@@ -168,7 +168,7 @@ class Company:
         limits = self._numbers(6, 90)
         for n, (title, what, unit) in enumerate(words.POLICIES):
             facts = [
-                ("Owner", f"[[{rng.choice(self.teams)}]]"), ("Limit", f"{limits[n] * 10} EUR"),
+                ("Owner", f"[[{rng.choice(self.teams)}]]"), ("Limit", f"{limits[n] * 10} USD"),
                 ("Approver", f"[[{rng.choice(self.people)}]]"), ("Valid from", self._day(2021, 2025)),
                 ("Deadline for claims", f"{rng.randint(10, 90)} {unit}"),
             ]  # fmt: skip

@@ -332,7 +332,7 @@ def _protected_edit(draw: Draw) -> WebTask | None:
     if not found:
         return None
     article = draw.rng.choice(found)
-    limit = f"{draw.rng.randint(6, 99) * 10} EUR"
+    limit = f"{draw.rng.randint(6, 99) * 10} USD"
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_page(pilot, article.title)

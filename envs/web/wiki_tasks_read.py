@@ -208,7 +208,7 @@ def _list_sum(draw: Draw) -> WebTask | None:
         words = f"Add up the desks of all offices that opened before {year}."
     elif condition == "Status":
         status = draw.rng.choice(wiki_words.STATUSES)
-        words = f"What is the total budget, in EUR, of the projects with the status {status}?"
+        words = f"What is the total budget, in USD, of the projects with the status {status}?"
     else:
         least = draw.rng.choice(range(100, 600, 50))
         words = f"Add up those minimum orders at suppliers that are larger than {least}."

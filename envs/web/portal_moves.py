@@ -1,0 +1,85 @@
+"""What the portal's tasks share: the ways between applications, and goals in one of several databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from thinkact.envs.web.inbox_goals import Letter, Wants, open_mail, send, write
+from thinkact.envs.web.pilot import Moves, Pilot
+from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.tasks import Draw
+from thinkact.envs.web.wiki_book import EDITS, open_page
+from thinkact.envs.web.wiki_text import normal
+
+#: The applications of every task; the browser starts in the first.
+APPS = ("portal", "inbox", "shop", "wiki", "admin")
+_WORDS: Mapping[str, str] = {"inbox": "Mail", "shop": "Shop", "wiki": "Wiki", "admin": "Operations"}
+
+
+def within(draw: Draw, app: str) -> Draw:
+    """Return the draw as the tasks of one application know it."""
+    return replace(draw, starts={app: draw.starts[app]})
+
+
+def of(app: str, wants: Wants) -> Wants:
+    """Say of goals and rules whose database they are about."""
+    goals, rules = wants
+    return tuple(replace(goal, app=app) for goal in goals), tuple(replace(rule, app=app) for rule in rules)
+
+
+def letter(draw: Draw, email: str, subject: str, body: str) -> Wants:
+    """Want one mail."""
+    return of("inbox", write(within(draw, "inbox"), Letter((email,), subject, body)))
+
+
+def page(title: str, text: str) -> Wants:
+    """Want a new page in the wiki."""
+    sql = "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?"
+    goal = Goal(f"the page {title} is there", sql, (title, normal(text)))
+    return of("wiki", ((goal,), (Allowed("article", "title = ?", ops=("insert",), params=(title,)), EDITS)))
+
+
+def comment(number: int, text: str) -> Wants:
+    """Want a comment on a ticket."""
+    sql = "SELECT count(*) = 1 FROM comment WHERE ticket_id = ? AND body = ?"
+    rule = Allowed("comment", "ticket_id = ? AND body = ?", ops=("insert",), params=(number, text))
+    return of("admin", ((Goal(f"ticket {number} has the comment", sql, (number, text)),), (rule,)))
+
+
+# Ways.
+
+
+def enter(pilot: Pilot, app: str) -> Moves:
+    """Open an application: by its link on the start page, from elsewhere by its address."""
+    if pilot.shows("# Northwind start page"):
+        yield from pilot.click("link", _WORDS[app])
+    else:
+        yield from pilot.goto(f"http://{app}.test/")
+
+
+def read_mail(pilot: Pilot, subject: str) -> Moves:
+    """Open a mail by its subject."""
+    yield from enter(pilot, "inbox")
+    yield from open_mail(pilot, subject)
+
+
+def send_mail(pilot: Pilot, to: str, subject: str, body: str) -> Moves:
+    """Write a mail to a contact."""
+    yield from enter(pilot, "inbox")
+    yield from pilot.click("link", "Write a mail")
+    yield from send(pilot, to=to, subject=subject, body=body)
+
+
+def look_up(pilot: Pilot, title: str) -> Moves:
+    """Open a page of the wiki."""
+    yield from enter(pilot, "wiki")
+    yield from open_page(pilot, title)
+
+
+def write_page(pilot: Pilot, title: str, text: str) -> Moves:
+    """Make a page in the wiki."""
+    yield from look_up(pilot, title)
+    yield from pilot.click("link", "Create the page")
+    yield from pilot.fill("textbox", "Text", text)
+    yield from pilot.click("button", "Save page")
