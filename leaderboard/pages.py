@@ -191,7 +191,7 @@ class Pages:
             order={one.name: at for at, one in enumerate(self.figures.standings(whole).agents)},
             short_hash=short_hash,
             pairs="*" if self.live else exported,
-            plots=plots((one.name, one.summary) for one in found.agents),
+            plots=plots(found.agents),
             withheld=self.board.withheld(),
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thinkact.leaderboard.pareto import Amount, Point, pareto
+from thinkact.leaderboard.standings import Standing
 from thinkact.leaderboard.statistics import Summary
 
 AMOUNTS: tuple[Amount, ...] = ("tokens", "seconds", "cost", "turns")
@@ -62,10 +63,18 @@ class Plot:
     logarithmic: bool
 
 
-def plots(agents: Iterable[tuple[str, Summary]]) -> list[Plot]:
-    """Return a drawing for each amount that at least two agents were measured by."""
-    named = list(agents)
-    drawn = (_plot(pareto(named, of), of) for of in AMOUNTS)
+def plots(agents: Iterable[Standing]) -> list[Plot]:
+    """Return a drawing for each amount that at least two agents were measured by.
+
+    Baselines are drawn and make no front: the expert knows the answers.
+    """
+    sides: dict[bool, list[tuple[str, Summary]]] = {False: [], True: []}
+    for one in agents:
+        sides[one.baseline].append((one.name, one.summary))
+    drawn = []
+    for of in AMOUNTS:
+        references = [replace(point, front=False) for point in pareto(sides[True], of)]
+        drawn.append(_plot([*pareto(sides[False], of), *references], of))
     return [plot for plot in drawn if len(plot.marks) > 1]
 
 

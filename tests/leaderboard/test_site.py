@@ -8,6 +8,7 @@ import re
 import struct
 import unicodedata
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -363,22 +364,27 @@ def test_kept_figures_are_those_of_the_board(board, many):
 def test_plots_mark_the_front_and_stay_within_their_frame(board, many):
     for at, name in enumerate("abcde"):
         board.submit(name, many(20, 0.2 * at, policy=name))
-    named = [(one.name, one.summary) for one in standings(board)[0].agents]
-    drawn = plots(named)
+    quick = [
+        e.model_copy(update={"id": f"x{e.id}", "turns": e.turns[-1:], "score": e.turns[-1].reward})
+        for e in many(20, 1.0)
+    ]
+    board.submit("expert", [e for e in quick if e.error is None and not e.truncated], kind="baseline")
+    agents = standings(board)[0].agents
+    competing = [(one.name, one.summary) for one in agents if not one.baseline]
+    drawn = plots(agents)
     assert [plot.amount for plot in drawn] == ["tokens", "seconds", "turns"]  # nothing had a price
     for plot in drawn:
-        assert [mark.point for mark in plot.marks] == pareto(named, plot.amount)
+        assert [mark.point for mark in plot.marks if mark.point.name != "expert"] == pareto(competing, plot.amount)
+        assert [mark.point.front for mark in plot.marks if mark.point.name == "expert"] == [False]
         assert len(plot.front) == 2 * sum(mark.point.front for mark in plot.marks) - 1
         assert all(0 <= place <= 100 for mark in plot.marks for place in (mark.x, mark.y, mark.low, mark.high))
         assert plot.ticks and all(0 <= place <= 100 for place, _ in plot.ticks)
 
 
 @pytest.mark.parametrize("amounts", [(1, 1), (1, 1.0001), (3, 4), (9, 110), (1e-4, 1e7), (7, 80)])
-def test_every_axis_has_marks(many, amounts):
-    from dataclasses import replace
-
-    from thinkact.leaderboard import summarise
-
-    one = summarise(many(5, 0.5))
-    (plot,) = (plot for plot in plots((str(a), replace(one, tokens=a)) for a in amounts) if plot.amount == "tokens")
+def test_every_axis_has_marks(board, many, amounts):
+    board.submit("a", many(5, 0.5))
+    one = standings(board)[0].agents[0]
+    agents = [replace(one, name=str(at), summary=replace(one.summary, tokens=at)) for at in amounts]
+    (plot,) = (plot for plot in plots(agents) if plot.amount == "tokens")
     assert plot.ticks and all(0 <= place <= 100 for place, _ in plot.ticks)
