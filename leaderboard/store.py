@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,11 @@ from thinkact.leaderboard.records import (
     to_lines,
     write_whole,
 )
-from thinkact.leaderboard.statistics import Outcome, Summary, summarise, task_means
+from thinkact.leaderboard.rows import Entry, Row
+from thinkact.leaderboard.statistics import Outcome, summarise, task_means
 from thinkact.policies.episode import Episode
+
+__all__ = ["Board", "BoardLocked", "Entry", "Row"]
 
 _INDEX_VERSION = 2
 _SCHEMA = f"""
@@ -52,55 +55,6 @@ _OUTCOME_COLUMNS = ", ".join(field.name for field in fields(Outcome))
 
 class BoardLocked(RuntimeError):
     """Another process held the index for longer than the time allowed; try again."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One agent on one list of tasks, without its figures: those take work, who is there does not.
-
-    Attributes:
-        submission: Id; :meth:`Board.episodes` takes it.
-        name: The agent's.
-        baseline: Shown for reference, takes no rank.
-        suite: Label of the settings it ran under; rows compare only within (suite, env, version, split).
-        env_id: Gymnasium id.
-        env_version: Version of the environment.
-        split: ``train``, ``eval`` or ``hidden``.
-        created: When it was submitted (ISO 8601, UTC).
-        meta: What the submitter noted.
-        earlier: Older submissions under the same name in the same group, not shown.
-    """
-
-    submission: str
-    name: str
-    baseline: bool
-    suite: str
-    env_id: str
-    env_version: str
-    split: str
-    created: str
-    meta: dict[str, Any]
-    earlier: int
-
-    @property
-    def group(self) -> tuple[str, str, str, str]:
-        """What rows must share to be compared: suite, env, its version and split."""
-        return self.suite, self.env_id, self.env_version, self.split
-
-
-@dataclass(frozen=True)
-class Row(Entry):
-    """An entry with its figures.
-
-    Attributes:
-        summary: The figures.
-        rank: 1 + the number of agents of the same group shown to be better; None for a baseline.
-        worst_rank: The agents of the group less those shown to be worse; the true place lies in between.
-    """
-
-    summary: Summary
-    rank: int | None
-    worst_rank: int | None = None
 
 
 class Board:

@@ -18,7 +18,7 @@ from thinkact.envs import Action, EnvironmentFault
 from thinkact.envs.diagnostic.env import CreditEnv
 from thinkact.leaderboard import secret
 from thinkact.leaderboard.bounded import EPISODE_LIMIT, MAX_TEXT, SUBMISSION_LIMIT, Guarded
-from thinkact.leaderboard.journal import Journal, JournalBusy
+from thinkact.leaderboard.journal import JournalBusy
 from thinkact.leaderboard.runner import TooManyFaults, begun, run_submission
 from thinkact.leaderboard.running import RunFolder, running
 from thinkact.leaderboard.standings import standings
@@ -453,41 +453,3 @@ def test_an_agent_is_trusted_with_nothing(board):
         assert len(episode.turns) > 1 and len(episode.turns[0].action) == MAX_TEXT
         assert episode.turns[0].action.startswith("?x") and episode.turns[0].stop == "stop"
     assert "/" not in result.submission and "<" not in result.submission
-
-
-# The journal.
-
-
-def test_a_journal_ends_with_a_whole_line_whatever_happens(tmp_path, monkeypatch):
-    path = tmp_path / "j"
-    with Journal(path) as journal:
-        journal.append(b"one")
-        with pytest.raises(ValueError):
-            journal.append(b"two\nthree")
-        with pytest.raises(JournalBusy):
-            Journal(path)
-
-        def full(fd):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("thinkact.leaderboard.journal.os.fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            journal.append(b"lost")
-        monkeypatch.undo()
-        journal.append(b"two")
-        assert journal.lines() == [b"one", b"two"]
-    path.write_bytes(path.read_bytes() + b"torn")
-    with Journal(path) as journal:
-        assert journal.lines() == [b"one", b"two"] and path.read_bytes() == b"one\ntwo\n"
-    (tmp_path / "link").symlink_to(path)
-    with pytest.raises(OSError):
-        Journal(tmp_path / "link")
-
-
-def test_many_writers_of_one_decision_log(board):
-    threads = [threading.Thread(target=board.decisions.add, args=("s", "accepted", f"{at}")) for at in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(one.reason for one in board.decisions.all()) == [str(at) for at in range(8)]
