@@ -44,13 +44,18 @@ class TurnCritic:
         self.head.to(learner.device)
         self.optimizer = torch.optim.AdamW(self.head.parameters(), lr=lr, weight_decay=0.0)
 
-    def features(self, rows: Sequence[Row]) -> list[Tensor]:
-        """Return per row the hidden states before every sampled token, shape (sampled tokens, width), fp32."""
-        return self._learner.hidden(rows)
+    def features(self, episodes: Sequence[Sequence[Row]]) -> list[Tensor]:
+        """Return per episode the hidden states before every sampled token, shape (sampled tokens, width), fp32.
+
+        Args:
+            episodes: The rows of every episode, one for each context it had.
+        """
+        found = iter(self._learner.hidden([row for rows in episodes for row in rows]))
+        return [torch.cat([next(found) for _ in rows]) for rows in episodes]
 
     @torch.no_grad()
     def values(self, features: Sequence[Tensor]) -> list[Array]:
-        """Return the value before every sampled token, shape (sampled tokens,) per row."""
+        """Return the value before every sampled token, shape (sampled tokens,) per episode."""
         return [self.head(each)[:, 0].double().cpu().numpy() for each in features]
 
     def fit(self, features: Sequence[Tensor], targets: Sequence[Array]) -> float:
@@ -75,15 +80,24 @@ class TurnCritic:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def turn_starts(row: Row) -> NDArray[np.int64]:
-    """Return the places of every turn's first token among the row's sampled tokens, shape (turns with tokens,)."""
-    turns = row.turns[row.sampled]
-    return np.flatnonzero(np.diff(turns, prepend=-1) > 0)
+def turn_starts(rows: Sequence[Row]) -> NDArray[np.int64]:
+    """Return where turns begin among an episode's sampled tokens, shape (turns with tokens,).
+
+    Args:
+        rows: The episode's rows, one for each context it had.
+    """
+    found: list[NDArray[np.int64]] = []
+    passed = 0
+    for row in rows:
+        turns = row.turns[row.sampled]
+        found.append(np.flatnonzero(np.diff(turns, prepend=-1) > 0) + passed)
+        passed += len(turns)
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
 
-def per_turn(values: Array, row: Row, turns: int) -> Array:
+def per_turn(values: Array, starts: NDArray[np.int64], turns: int) -> Array:
     """Pick the value at the start of every turn, shape (turns,); a last turn without tokens keeps the one before it."""
-    found = values[turn_starts(row)]
+    found = values[starts]
     return np.pad(found, (0, turns - len(found)), mode="edge") if len(found) else np.zeros(turns)
 
 

@@ -36,7 +36,7 @@ def gold_probabilities(
         gold = codec.action(json.dumps(episode.gold, ensure_ascii=False)[1:-1])[:-1]
         ids: list[int] = []
         for turn in episode.turns:
-            ids += turn.prompt_ids
+            ids = [*(() if turn.restart else ids), *turn.prompt_ids]
             context = [*ids, *before]
             sampled = np.array([False] * len(context) + [True] * len(gold))
             zeros = np.zeros(len(sampled), dtype=np.float32)

@@ -27,7 +27,6 @@ class Row:
         logprob: Log-probability under the sampling policy on sampled tokens, else 0.
         trainer: The same under the trainer's arithmetic before the first update; None where it is not needed.
         reference: The same under the reference policy; None where there is none.
-        forked: Whether this is a continuation forked from another episode.
     """
 
     ids: NDArray[np.int64]
@@ -36,7 +35,6 @@ class Row:
     logprob: NDArray[np.float32]
     trainer: NDArray[np.float32] | None = None
     reference: NDArray[np.float32] | None = None
-    forked: bool = False
 
     @property
     def turns(self) -> NDArray[np.int64]:
@@ -109,7 +107,6 @@ def encode_sampled(episode: Episode, advantages: NDArray[np.float64], history: S
         np.asarray(sampled, dtype=np.bool_),
         np.asarray(advantage, dtype=np.float32),
         np.asarray(logprob, dtype=np.float32),
-        forked=bool(history),
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thinkact.policies.advantages import CRITIC, ESTIMATORS, Advantages, CreditBatch, returns_to_go
 from thinkact.policies.advantages_batch import Array
@@ -15,7 +14,7 @@ from thinkact.policies.config import TrainConfig
 from thinkact.policies.critic import TurnCritic, explained_variance, per_turn, token_gae, turn_starts
 from thinkact.policies.episode import Episode, Turn
 from thinkact.policies.learner import Learner
-from thinkact.policies.learner_rows import Row, encode_sampled, rows_of
+from thinkact.policies.learner_rows import Row, encode_segments, rows_of
 from thinkact.policies.losses_reference import Reference
 from thinkact.policies.losses_spec import overlong_penalty
 from thinkact.policies.vine import Forked
@@ -90,17 +89,16 @@ class Reinforcer:
                     raise ValueError("igpo needs the gold answer's probabilities.")
                 batch = replace(batch, values=self.gold(episodes))
             credit = ESTIMATORS[options.estimator](batch, **options.estimator_options)
+        # A vine's continuations are measures; a tree's are lessons as well.
+        taught = len(episodes) if options.estimator == "tree" else len(used)
         rows = rows_of(
-            episodes,
-            credit,
+            episodes[:taught],
+            credit[:taught],
             entropy_bonus=options.entropy_coef > 0,
             max_rows=options.max_rows,
-            histories=histories,
+            histories=histories[:taught],
             tokens=tokens,
         )
-        if options.entropy_coef > 0 and forked is not None:
-            # Continuations that only served as measure are not trained on, not even for their entropy.
-            rows = [row for row in rows if np.any(row.advantage) or not row.forked]
         rows = self._annotated(rows)
         order = np.random.default_rng(self._seed(step)).permutation(len(rows))
         parts = [part for part in np.array_split(order, min(options.updates, max(1, len(rows)))) if len(part)]
@@ -127,32 +125,30 @@ class Reinforcer:
     ) -> tuple[Advantages, list[Array], dict[str, float]]:
         """Judge with the critic as it is, then fit it; where it explains nothing, credit comes without it."""
         options = self.config.rl
-        rows = [encode_sampled(episode, np.zeros(len(episode.turns))) for episode in episodes]
+        rows = [encode_segments(episode, np.zeros(len(episode.turns))) for episode in episodes]
         features = critic.features(rows)
         values = critic.values(features)
-        turns = [per_turn(v, row, len(r)) for v, row, r in zip(values, rows, batch.rewards, strict=True)]
+        starts = [turn_starts(each) for each in rows]
+        turns = [per_turn(v, at, len(r)) for v, at, r in zip(values, starts, batch.rewards, strict=True)]
         gamma = float(options.estimator_options.get("gamma", 1.0))
         explained = explained_variance(turns, [returns_to_go(r, gamma) for r in batch.rewards])
         credit = ESTIMATORS[options.estimator](replace(batch, values=turns), **options.estimator_options)
         # The critic learns what GAE took the return to be (targets A + V), whether or not it is trusted yet.
-        bilevel = options.estimator == "bilevel_gae"
+        targets = [(a + v)[: len(at)] for a, v, at in zip(credit, turns, starts, strict=True)]
+        places = [each[at] for each, at in zip(features, starts, strict=True)]
         tokens: list[Array] = []
-        targets: list[Array] = []
-        for row, advantage, value, at_turns in zip(rows, credit, values, turns, strict=True):
-            starts = turn_starts(row)
+        if options.estimator == "bilevel_gae":
             lam = float(options.estimator_options.get("token_lam", 1.0))
-            parts = [
-                token_gae(advantage[t] + at_turns[t], part, lam)
-                for t, part in enumerate(np.split(value, starts[1:]) if len(starts) else [])
-            ]
-            tokens.append(np.concatenate(parts) if parts else np.zeros(0))
-            targets.append(tokens[-1] + value if bilevel else (advantage + at_turns)[: len(starts)])
-        places = features if bilevel else [f[turn_starts(r)] for f, r in zip(features, rows, strict=True)]
+            for target, value, at in zip(targets, values, starts, strict=True):
+                parts = np.split(value, at[1:]) if len(at) else []
+                each = [token_gae(float(end), part, lam) for end, part in zip(target, parts, strict=True)]
+                tokens.append(np.concatenate(each) if each else np.zeros(0))
+            targets, places = [t + v for t, v in zip(tokens, values, strict=True)], features
         figures = {"explained_variance": explained, "critic_loss": critic.fit(places, targets)}
         figures["critic_trusted"] = float(explained > 0)
         if explained <= 0:
             return ESTIMATORS[FALLBACK](batch), [], figures
-        return credit, tokens if bilevel else [], figures
+        return credit, tokens, figures
 
     def _shaped(
         self, batch: CreditBatch, episodes: Sequence[Episode], histories: Sequence[Sequence[Turn]]
@@ -165,23 +161,24 @@ class Reinforcer:
             fines = []
             for index, episode in enumerate(episodes):
                 turns = [*(histories[index] if histories else ()), *episode.turns]
-                tokens = sum(len(turn.prompt_ids) + len(turn.token_ids) for turn in turns)
+                # What counts is the context that fills up, the last one.
+                first = max((at for at, turn in enumerate(turns) if turn.restart), default=0)
+                tokens = sum(len(turn.prompt_ids) + len(turn.token_ids) for turn in turns[first:])
                 fines.append(
                     options.overlong_coef * overlong_penalty(tokens, self.config.sample.max_len, options.overlong_cache)
                 )
             rewards = [_add_last(each, fine) for each, fine in zip(rewards, fines, strict=True)]
             figures["overlong_penalty"] = float(np.mean(fines))
         if loss.kl_in_reward and self.reference is not None:
+            past = histories or [()] * len(episodes)
             rows = [
-                encode_sampled(episode, np.zeros(len(episode.turns)), histories[i] if histories else ())
-                for i, episode in enumerate(episodes)
+                encode_segments(e, np.zeros(len(e.turns)), before) for e, before in zip(episodes, past, strict=True)
             ]
-            rows = self.reference.annotate(self.learner, rows)
-            paid = [_k1_per_turn(row, len(each)) for row, each in zip(rows, rewards, strict=True)]
+            judged = iter(self.reference.annotate(self.learner, [row for each in rows for row in each]))
+            paid = [_k1_per_turn([next(judged) for _ in each], len(r)) for each, r in zip(rows, rewards, strict=True)]
             rewards = [each - loss.kl_coef * k1 for each, k1 in zip(rewards, paid, strict=True)]
-            figures["kl_reference"] = float(np.concatenate(paid).sum()) / max(
-                1, sum(int(r.sampled.sum()) for r in rows)
-            )
+            tokens = max(1, sum(int(row.sampled.sum()) for each in rows for row in each))
+            figures["kl_reference"] = float(np.concatenate(paid).sum()) / tokens
         return (batch if rewards is batch.rewards else replace(batch, rewards=rewards)), figures
 
     def _annotated(self, rows: list[Row]) -> list[Row]:
@@ -192,19 +189,22 @@ class Reinforcer:
         return rows
 
 
-def _add_last(rewards: NDArray[np.float64], fine: float) -> NDArray[np.float64]:
+def _add_last(rewards: Array, fine: float) -> Array:
     out = rewards.copy()
     out[-1] += fine
     return out
 
 
-def _k1_per_turn(row: Row, turns: int) -> NDArray[np.float64]:
+def _k1_per_turn(rows: Sequence[Row], turns: int) -> Array:
     """Sum of log π_sampler − log π_ref over every turn's tokens, shape (turns,); a turn without tokens has 0."""
-    assert row.reference is not None
-    k1 = (row.logprob - row.reference)[row.sampled].astype(np.float64)
-    found = np.bincount(row.turns[row.sampled], weights=k1)
+    found: list[Array] = []
+    for row in rows:
+        assert row.reference is not None
+        k1 = (row.logprob - row.reference)[row.sampled].astype(np.float64)
+        found.append(np.bincount(row.turns[row.sampled], weights=k1).astype(np.float64))
     # Only the last turn can be without tokens: the context was full.
-    return np.pad(found, (0, turns - len(found)))
+    every = np.concatenate(found) if found else np.zeros(0)
+    return np.pad(every, (0, turns - len(every)))
 
 
 def advantage_figures(credit: Advantages) -> dict[str, float]:

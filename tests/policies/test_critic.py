@@ -134,17 +134,18 @@ def test_values_stand_before_the_action(loaded):
     one = episode("a", True, rng)
     critic = TurnCritic(learner_of(loaded), lr=1e-2, seed=0)
     row = encode_sampled(one, np.zeros(2))
-    assert turn_starts(row).tolist() == [0, 3]
-    critic.fit(critic.features([row]), [np.linspace(0, 1, 6)])
-    before = critic.values(critic.features([row]))[0]
+    assert turn_starts([row]).tolist() == [0, 3]
+    assert turn_starts([row, row]).tolist() == [0, 3, 6, 9]
+    critic.fit(critic.features([[row]]), [np.linspace(0, 1, 6)])
+    before = critic.values(critic.features([[row]]))[0]
     ids = row.ids.copy()
     ids[np.flatnonzero(row.sampled)[3:]] = 5  # another second action
-    after = critic.values(critic.features([Row(ids, row.sampled, row.advantage, row.logprob)]))[0]
+    after = critic.values(critic.features([[Row(ids, row.sampled, row.advantage, row.logprob)]]))[0]
     np.testing.assert_allclose(after[:4], before[:4], atol=1e-6)
     assert np.abs(after[4:] - before[4:]).max() > 1e-6
     # A last turn for which the context had no room keeps the value before it.
     short = episode("b", True, rng, last_without_tokens=True)
-    found = per_turn(np.array([0.7, 0.1, 0.2]), encode_sampled(short, np.zeros(2)), 2)
+    found = per_turn(np.array([0.7, 0.1, 0.2]), turn_starts([encode_sampled(short, np.zeros(2))]), 2)
     assert found.tolist() == [0.7, 0.7]
 
 
@@ -170,7 +171,7 @@ def test_a_critic_is_trusted_once_it_explains_returns(loaded, name):
     assert figures[-1]["advantage_std"] < 0.6 * figures[0]["advantage_std"]
     again = Reinforcer(make_config(overrides=overrides), learner, lambda step: 0)
     again.load(reinforcer.state())
-    rows = [encode_sampled(e, np.zeros(2)) for e in episodes]
+    rows = [[encode_sampled(e, np.zeros(2))] for e in episodes]
     for one, two in zip(
         again.critic.values(again.critic.features(rows)),
         reinforcer.critic.values(reinforcer.critic.features(rows)),
