@@ -25,6 +25,7 @@ from thinkact.envs.types import Check, EnvironmentFault, Limits, Split, Task
 from thinkact.envs.web.answer import AnswerTool
 from thinkact.envs.web.pilot import Pilot
 from thinkact.envs.web.site import NOW, Knobs, Site
+from thinkact.envs.web.store import Change
 from thinkact.envs.web.tasks import APPS, LEVELS, NUMBERS, TEMPLATES, Problem, Wording, build
 from thinkact.tools import Tool, ToolCall, ToolResult
 from thinkact.tools.browser import BrowserHandle, BrowserOptions, NotExact, browser_tools
@@ -110,10 +111,10 @@ class WebEnv(ToolEnv[Problem]):
         self._infeasible = infeasible
         self._knobs = Knobs(noise, distractors, injection, navigation)
         self._pixels = pixels
-        self._handle = BrowserHandle(
-            BrowserOptions(page_chars=_PAGE_CHARS, observation=observation, headful=headful)
-        )
+        self._handle = BrowserHandle(BrowserOptions(page_chars=_PAGE_CHARS, observation=observation, headful=headful))
         self._sites: dict[str, Site] = {}
+        #: The net difference of each application, as the last verdict saw it.
+        self._changes: dict[str, list[Change]] = {}
         self._journal: list[tuple[ToolCall, ...]] = []
         super().__init__(split=split, reward=reward, render_mode=render_mode)
         self._names = [sorted(self._templates(infeasible=flag)) for flag in (False, True)]
@@ -229,9 +230,10 @@ class WebEnv(ToolEnv[Problem]):
         """Return what was changed that the task does not allow."""
         first = problem.template.apps[0]
         found = []
-        for name, site in self._sites.items():
+        self._changes = {name: site.store.changes() for name, site in self._sites.items()}
+        for name, changes in self._changes.items():
             allowed = [rule for rule in problem.task.allowed if (rule.app or first) == name]
-            found += [f"{name}: {each}" for each in site.store.collateral(site.store.changes(), allowed)]
+            found += [f"{name}: {each}" for each in self._sites[name].store.collateral(changes, allowed)]
         return found
 
     def _success(self, checks: Sequence[Check]) -> bool:
@@ -301,8 +303,7 @@ class WebEnv(ToolEnv[Problem]):
             page: Any = self._handle.snapshot()
         except NotExact:
             page = tuple(self._journal)
-        changes = {name: site.store.changes() for name, site in self._sites.items()}
-        state = (self.task.id, changes, self._sessions(), page, self._answer.given)
+        state = (self.task.id, self._changes, self._sessions(), page, self._answer.given)
         return hashlib.blake2b(repr(state).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
     def render(self) -> Any:

@@ -17,12 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from thinkact.envs.web import look
+from thinkact.envs.web.look import clock, day, money
 from thinkact.envs.web.store import Start, Store, start_of
+
+__all__ = ["NOW", "App", "Knobs", "Page", "Paged", "Refusal", "Reply", "Site", "Web", "clock", "day", "money"]
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -224,7 +226,7 @@ class Web:
             if name in values:
                 values[name] = defaultdict(str, values[name] or {})
         shown = {"flash": self.session.pop("flash", ""), **self.app.common(self), **values}
-        html = _templates(self.app).get_template(template).render(web=self, app=self.app, **shown)
+        html = look.templates(self.app).get_template(template).render(web=self, app=self.app, **shown)
         return Reply(html, _status)
 
     def redirect(self, path: str, flash: str | None = None) -> Reply:
@@ -246,43 +248,6 @@ class Paged:
     page: int
     pages: int
     total: int
-
-
-def money(cents: int) -> str:
-    """Return an amount as it is shown: ``$1,234.50``."""
-    sign = "-" if cents < 0 else ""
-    return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"
-
-
-def day(text: str) -> str:
-    """Return an ISO date (or date and time) as it is shown: ``17 Mar 2026``."""
-    moment = datetime.fromisoformat(text)
-    return f"{moment.day} {moment:%b %Y}"
-
-
-def clock(text: str) -> str:
-    """Return an ISO date and time as it is shown: ``17 Mar 2026, 09:30``."""
-    return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"
-
-
-@lru_cache(maxsize=64)
-def _templates(app: App) -> Any:
-    import jinja2
-
-    package = resources.files("thinkact.envs.web")
-    folders = [str(package / "pages" / app.name), str(package / "look")]
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    env.filters.update(money=money, day=day, clock=clock)
-    env.globals.update(style=look.style(), script=look.script(), find_popup=look.popup)
-    env.globals["ui"] = env.get_template("macros.html").module
-    return env
 
 
 @lru_cache(maxsize=64)

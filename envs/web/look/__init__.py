@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from datetime import datetime
+from functools import cache, lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thinkact.envs.web.site import Page, Reply, Web
+    from thinkact.envs.web.site import App, Page, Reply, Web
 
 #: Pop-ups by the number of the page view that brings them: (title, words, words of the button that closes it).
 POPUPS = (
@@ -89,3 +90,41 @@ def popup(web: Web) -> tuple[str, str, str] | None:
     """Return the pop-up that covers the page until it is closed, or None."""
     number = web.session.get("popup")
     return None if number is None else POPUPS[number]
+
+
+def money(cents: int) -> str:
+    """Return an amount as it is shown: ``$1,234.50``."""
+    sign = "-" if cents < 0 else ""
+    return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"
+
+
+def day(text: str) -> str:
+    """Return an ISO date (or date and time) as it is shown: ``17 Mar 2026``."""
+    moment = datetime.fromisoformat(text)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def clock(text: str) -> str:
+    """Return an ISO date and time as it is shown: ``17 Mar 2026, 09:30``."""
+    return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"
+
+
+@lru_cache(maxsize=64)
+def templates(app: App) -> Any:
+    """Return the Jinja2 environment of an application: its own folder first, then what is shared."""
+    import jinja2
+
+    package = resources.files("thinkact.envs.web")
+    folders = [str(package / "pages" / app.name), str(package / "look")]
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    env.filters.update(money=money, day=day, clock=clock)
+    env.globals.update(style=style(), script=script(), find_popup=popup)
+    env.globals["ui"] = env.get_template("macros.html").module
+    return env
