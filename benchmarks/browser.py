@@ -7,8 +7,8 @@ Measured, each in this one run: on ten tasks of MiniWoB the milliseconds of a re
 with a screenshot beside it (what BrowserGym always takes), and the same of BrowserGym (its defaults, and without its
 waits) where an interpreter that has it is named; in thinkact's own applications steps per second of one environment
 with real mouse and keyboard input, played by the expert, and reset, cold and from the warm pool; memory of a context
-when 16 are open; with --soak N, memory and processes before and after N steps. PATH is the Python of a virtual environment of
-its own: python -m venv V && V/bin/pip install browsergym-core browsergym-miniwob miniwob psutil.
+when 16 are open; with --soak N, memory and processes before and after N steps. PATH is the Python of a virtual
+environment of its own: python -m venv V && V/bin/pip install browsergym-core browsergym-miniwob miniwob psutil.
 """
 
 from __future__ import annotations

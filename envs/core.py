@@ -315,6 +315,11 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         """
         return None if self.task.split == "hidden" else self._gold(self.task, self._hidden_part)
 
+    def verify(self) -> tuple[tuple[Check, ...], float]:
+        """Look at the state as it is now, outside of any turn; return the checks and what they are worth."""
+        checks = tuple(self._checks(self.task, self._hidden_part))
+        return checks, self._potential(checks)
+
     def expert(self) -> ScriptedExpert:
         """Return a policy that solves the current episode, from its start."""
         return ScriptedExpert(self._solution(self.task, self._hidden_part))

@@ -15,6 +15,7 @@ from thinkact.cli_board import app as board_app
 from thinkact.cli_corpus_share import app as corpus_app
 from thinkact.cli_credit import credit_bench
 from thinkact.cli_endpoint import serve
+from thinkact.cli_film_command import film
 from thinkact.cli_sandbox import app as sandbox_app
 from thinkact.cli_submit import submit
 
@@ -28,6 +29,7 @@ app.add_typer(board_app, name="leaderboard")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(sandbox_app, name="sandbox")
 app.command("credit-bench")(credit_bench)
+app.command("film")(film)
 app.command("serve")(serve)
 app.command("submit")(submit)
 
@@ -80,6 +82,10 @@ def play(
     seed: SeedOption = 0,
     split: Annotated[str, typer.Option(help="train, eval or hidden.")] = "train",
     env: EnvOptions = None,
+    headful: Annotated[bool, typer.Option("--headful", help="Web: work in a window of the browser yourself.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Web: work in your own browser, over ssh too.")] = False,
+    port: Annotated[int, typer.Option(help="With --serve: the port; 0 is a free one.", min=0, max=65000)] = 0,
+    film: Annotated[Path | None, typer.Option(help="Web: write the episode as a .gif or .png.")] = None,
 ) -> None:
     """Play one episode here: every turn, every check, every reward.
 
@@ -87,12 +93,21 @@ def play(
     thinkact play thinkact/FactbookQA-v0          you type the calls
     thinkact play thinkact/PythonTask-v0 --policy expert --env level=3
     thinkact play thinkact/FactbookQA-v0 --policy hf:runs/default/model
+    thinkact play thinkact/Shop-v0 --serve        in your own browser
+    thinkact play thinkact/Shop-v0 --policy expert --film shop.gif
     """  # noqa: D301
     from thinkact.cli_play import play_episode
 
     kwargs = {**common.pairs(env or (), "--env"), "split": split}
     common.check_env(env_id, kwargs)
-    play_episode(env_id, policy, task_id=task, seed=seed, kwargs=kwargs)
+    if not (headful or serve):
+        play_episode(env_id, policy, task_id=task, seed=seed, kwargs=kwargs, film=film)
+        return
+    if policy != "human" or (headful and serve) or film is not None:
+        raise common.UserError("--headful and --serve are for a person, one of them, and without --film.")
+    from thinkact.cli_play_browser import play_in_browser
+
+    play_in_browser(env_id, task_id=task, seed=seed, kwargs=kwargs, serve=serve, port=port)
 
 
 @app.command()

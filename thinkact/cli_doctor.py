@@ -138,6 +138,12 @@ def _chromium() -> Finding:
     return Finding("chromium", True, f"{version}: shows a page and runs its script", needed_for)
 
 
+def _browser() -> Finding:
+    from thinkact.cli_doctor_browser import browser
+
+    return _seen("browser", browser(), "web environments and MiniWoB")
+
+
 def _extras() -> Finding:
     """Look for every package that an optional part of this very installation asks for."""
     lacking: dict[str, list[str]] = {}
@@ -180,6 +186,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _data,
     _docker,
     _chromium,
+    _browser,
     _extras,
     _disk,
 )

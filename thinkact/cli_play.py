@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium as gym
@@ -11,7 +12,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from thinkact.cli_common import UserError, err, make_policy, out
+from thinkact.cli_common import UserError, env_class, err, make_policy, out
+from thinkact.cli_film import Film
 from thinkact.envs import Action, Conversation, Message, Policy, Split, ToolEnv
 from thinkact.leaderboard.inert import inert
 from thinkact.policies.episode import Episode
@@ -51,12 +53,20 @@ def show_tools(tools: list[dict[str, Any]]) -> None:
         out.print(Text(f"  {example}", style="cyan"), Text(f"  {function['description']}", style="dim"))
 
 
-def play_episode(env_id: str, spec: str, *, task_id: str | None, seed: int, kwargs: dict[str, Any]) -> None:
-    """Play one episode and show it turn by turn.
+def play_episode(
+    env_id: str, spec: str, *, task_id: str | None, seed: int, kwargs: dict[str, Any], film: Path | None = None
+) -> None:
+    """Play one episode and show it turn by turn; ``film`` is where its pictures go.
 
     Raises:
-        UserError: On an unknown task or policy.
+        UserError: On an unknown task or policy, and on a film of what cannot be seen.
     """
+    shots = None
+    if film is not None:
+        if "rgb_array" not in env_class(env_id).metadata["render_modes"]:
+            raise UserError(f"{env_id} has nothing to see: films are for environments in a browser.")
+        shots = Film(film)
+        kwargs = {**kwargs, "render_mode": "rgb_array"}
     policy: Policy = HumanPolicy() if spec == "human" else make_policy(spec, concurrency=1)  # type: ignore[assignment]
     env = gym.make(env_id, **kwargs)
     try:
@@ -73,12 +83,18 @@ def play_episode(env_id: str, spec: str, *, task_id: str | None, seed: int, kwar
         show_tools(info["tools"])
         if spec == "human":
             out.print("Type a call as one line of JSON; tools lists them, quit leaves.", style="dim")
-        _turns(env, policy, conversation, shown=spec != "human")
+        if shots is not None:
+            shots.add(cast(Any, env.render()), tool_env.task.prompt)
+        _turns(env, policy, conversation, shown=spec != "human", film=shots)
+        if shots is not None:
+            out.print(f"{film}: {shots.save()} frames", markup=False, highlight=False)
     finally:
         env.close()
 
 
-def _turns(env: gym.Env[str, str], policy: Policy, conversation: Conversation, *, shown: bool) -> None:
+def _turns(
+    env: gym.Env[str, str], policy: Policy, conversation: Conversation, *, shown: bool, film: Film | None = None
+) -> None:
     ended, turn, total = False, 0, 0.0
     while not ended:
         try:
@@ -93,6 +109,8 @@ def _turns(env: gym.Env[str, str], policy: Policy, conversation: Conversation, *
             out.print(Text(f"[{turn}] "), Text(inert(action.text), style="cyan"), sep="")
         result, reward, terminated, truncated, info = env.step(action.text)
         total += float(reward)
+        if film is not None:
+            film.add(cast(Any, env.render()), f"[{turn}] {action.text}  {float(reward):+.2f}")
         out.print(Text(inert(result), style="yellow" if info["invalid_action"] else ""))
         for check in info["checks"]:
             mark = Text("  ✓ ", style="green") if check["passed"] else Text("  ✗ ", style="red")

@@ -79,6 +79,7 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
             as ``click-test,login-user``, of which those of the split are drawn.
         pixels: Also give the call ``click_at``, for agents that see the page.
         max_turns: Turns of an episode; by default what the task needs, with room.
+        headful: Show the browser's window.
         render_mode: ``"ansi"``, ``"rgb_array"`` (the page as it looks) or None.
 
     Raises:
@@ -96,11 +97,13 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
         tasks: str | Sequence[str] = "text",
         pixels: bool = False,
         max_turns: int | None = None,
+        headful: bool = False,
         render_mode: str | None = None,
     ) -> None:
         if max_turns is not None and max_turns < 1:
             raise ValueError(f"max_turns must be 1 or more, not {max_turns}.")
-        self.browser = MiniWobBrowser(BrowserOptions(width=500, height=320, page_chars=_PAGE_CHARS, refs="all"))
+        options = BrowserOptions(width=500, height=320, page_chars=_PAGE_CHARS, refs="all", headful=headful)
+        self.browser = MiniWobBrowser(options)
         self._pixels, self._max_turns = pixels, max_turns
         self._history: list[tuple[str, str]] = []
         self._page = ""
@@ -145,6 +148,12 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
         self._history.append((tool, json.dumps(arguments, sort_keys=True)))
         self._page, kind = self.browser.act(tool, arguments)
         return self._page, kind
+
+    def pass_time(self, seconds: float) -> bool:
+        """Let the page's time pass outside of any turn, for a person who works in the window; tell whether it ended."""
+        if not self.browser.state.done:
+            self.browser.act("wait", {"seconds": seconds})
+        return self.browser.state.done
 
     def _run(self, calls: Sequence[Any]) -> tuple[list[ToolResult], bool]:
         results, _ = super()._run(calls)

@@ -114,7 +114,7 @@ def click_icon_menu(hand: Hand) -> Turns:
     yield from hand.click(wanted, "menuitem")
 
 
-@script("click-pie", "click-pie-nodelay")
+@script("click-pie")
 def click_pie(hand: Hand) -> Turns:
     """Open the wheel and click a slice."""
     yield from hand.click(hand.page.one("", lambda name: name.startswith('"+"')))

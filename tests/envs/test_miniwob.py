@@ -1,0 +1,200 @@
+"""MiniWoB in a real Chromium: pages, clock, rewards, experts, the contract."""
+
+import importlib.util
+import json
+import os
+import re
+
+import pytest
+
+from thinkact.envs.conformance import RULES, Subject, play, play_expert
+from thinkact.envs.miniwob import catalogue
+from thinkact.envs.miniwob.browser import MiniWobBrowser
+from thinkact.envs.miniwob.env import SEEDS, MiniWoBEnv
+from thinkact.envs.miniwob.experts import SCRIPTS
+from thinkact.envs.miniwob.site import Site, page_path, pages_folder
+from thinkact.envs.types import SPLITS
+from thinkact.tools.browser import BrowserFault, BrowserOptions, find_chrome
+
+
+def _lacking():
+    if importlib.util.find_spec("miniwob") is None:
+        return "the pages are not here: pip install --no-deps miniwob==1.1.0"
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not here: pip install 'thinkact[browser]'"
+    try:
+        find_chrome()
+    except BrowserFault as error:
+        return str(error)
+    return ""
+
+
+LACKING = _lacking()
+pytestmark = pytest.mark.skipif(bool(LACKING) and os.environ.get("CI") != "true", reason=LACKING or "nothing lacks")
+FIRST_SEED = {"train": 0, "eval": SEEDS, "hidden": 2 * SEEDS}
+#: One task per script: variants of a task share theirs.
+ONE_EACH = sorted({script: name for name, script in reversed(SCRIPTS.items())}.values())
+
+
+@pytest.fixture(scope="module")
+def envs():
+    made = {split: MiniWoBEnv(split=split, tasks="all") for split in ("train", "hidden")}
+    yield made
+    for env in made.values():
+        env.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    opened = MiniWobBrowser(BrowserOptions(width=500, height=320, refs="all"))
+    yield opened
+    opened.handle.close()
+
+
+def _task(name, seed=0):
+    split = "hidden" if name in catalogue.HIDDEN else "train"
+    return split, f"{split}/{name}/{FIRST_SEED[split] + seed}"
+
+
+def call(name, **arguments):
+    return json.dumps({"name": name, "arguments": arguments})
+
+
+def test_the_catalogue_is_the_package_s():
+    text = (pages_folder().parent / "registration.py").read_text(encoding="utf-8")
+    registered = [name.replace("flight.", "flight/") for name in re.findall(r'id="miniwob/([\w.-]+?)-v\d+"', text)]
+    assert sorted(registered) == sorted(catalogue.TASKS)
+    assert all((pages_folder() / page_path(name).lstrip("/")).is_file() for name in catalogue.TASKS)
+
+
+def test_splits_are_fixed_and_variants_share_theirs():
+    shares = {split: set(catalogue.names(split)) for split in SPLITS}
+    assert shares["train"] == shares["eval"]
+    assert not shares["train"] & shares["hidden"]
+    assert 0.2 <= len(shares["hidden"]) / len(catalogue.TASKS) <= 0.3
+    stems = {split: {catalogue.stem(name) for name in names} for split, names in shares.items()}
+    assert not stems["train"] & stems["hidden"]
+
+
+def test_every_task_has_a_script_or_a_reason():
+    assert set(SCRIPTS) | set(catalogue.BEYOND_TEXT) == set(catalogue.TASKS)
+    assert not set(SCRIPTS) & set(catalogue.BEYOND_TEXT)
+    assert len(SCRIPTS) >= 60
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_expert_solves(envs, name):
+    split, task_id = _task(name, seed=1)
+    actions, steps = play_expert(envs[split], task_id)
+    last = steps[-1].facts
+    assert last["score"] == 1.0 and last["success"] and steps[-1].terminated, f"{actions}: {steps[-1].observation}"
+    assert len(steps) <= envs[split].task.limits.max_turns / 1.2
+    assert not any(step.reward for step in steps[:-1])
+
+
+@pytest.mark.parametrize("name", ["bisect-angle", "count-sides", "drag-box", "flight/AA", "tic-tac-toe"])
+def test_tasks_beyond_text_open_and_act(envs, name):
+    split, task_id = _task(name)
+    text, _ = envs[split].reset(options={"task_id": task_id})
+    assert len(text.splitlines()[0]) > 10
+    _, reward, terminated, truncated, info = envs[split].step(call("wait"))
+    assert (reward, terminated, truncated, info["score"]) == (0.0, False, False, 0.0)
+    with pytest.raises(Exception, match="no script solves"):
+        envs[split].expert().act([None])
+
+
+def test_time_passes_by_calls_alone(envs):
+    """The price of a stock moves ten times a second of the page's clock, and not while nobody acts."""
+    env = envs["train"]
+    env.reset(options={"task_id": "train/stock-market/3"})
+    seen = [re.search(r"\$[\d.]+", env.step(call("hover", ref="e1"))[0]) for _ in range(2)]
+    again = play(env, "train/stock-market/3", [call("wait", seconds=2.5), call("wait", seconds=0.1)])
+    assert again == play(env, "train/stock-market/3", [call("wait", seconds=2.5), call("wait", seconds=0.1)])
+    assert again[0].observation != again[1].observation, seen
+
+
+def test_a_restart_is_the_same_and_another_seed_is_not(browser):
+    first = browser.open("login-user", 5)
+    goal = browser.state.goal
+    assert browser.open("login-user", 6) and browser.state.goal != goal
+    assert browser.open("login-user", 5) == first and browser.state.goal == goal
+
+
+def test_wrong_ends_are_worth_nothing_and_end(envs):
+    env = envs["train"]
+    text, _ = env.reset(options={"task_id": "train/click-test-2/1"})
+    wrong = re.search(r'button \[(e\d+)\] "TWO"', text)[1]
+    observation, reward, terminated, _, info = env.step(call("click", ref=wrong))
+    assert (reward, terminated, info["score"], info["success"]) == (0.0, True, 0.0, False)
+    assert "raw reward -1" in info["checks"][0]["evidence"] and "over" in observation
+
+
+def test_a_part_of_the_reward_is_paid_as_such(envs):
+    env = envs["train"]
+    text, _ = env.reset(options={"task_id": "train/ascending-numbers/2"})
+    one, two, three = (re.search(rf'button \[(e\d+)\] "\\"{n}\\"', text) for n in (1, 2, 3))
+    assert one and two and three
+    text = env.step(call("click", ref=one[1]))[0]
+    left = re.findall(r"button \[(e\d+)\] \"rect", text)
+    _, reward, terminated, _, info = env.step(call("click", ref=left[-1]))
+    assert terminated and 0.0 < reward < 1.0 and info["score"] == reward and not info["success"]
+    assert sum(check["weight"] for check in info["checks"]) == pytest.approx(1.0)
+
+
+def test_calls_after_the_end_do_nothing(envs):
+    env = envs["train"]
+    text, _ = env.reset(options={"task_id": "train/click-test-2/1"})
+    right, wrong = (re.search(rf'button \[(e\d+)\] "{name}"', text)[1] for name in ("ONE", "TWO"))
+    both = [{"name": "click", "arguments": {"ref": ref}} for ref in (right, wrong)]
+    _, reward, terminated, _, info = env.step(json.dumps(both))
+    assert (reward, terminated, info["score"]) == (1.0, True, 1.0)
+
+
+def test_a_page_serves_its_task_and_no_other():
+    site = Site("click-test", 1)
+    assert b"thinkactMiniwob" in site.read("/miniwob/click-test.html")
+    for path in ("/miniwob/click-button.html", "/../environment.py", "/miniwob/../../registration.py", "/", "/nothing"):
+        assert site.read(path) is None, path
+
+
+def test_agents_get_no_code_into_the_page(envs):
+    names = set(envs["train"].tools)
+    assert not names & {"evaluate", "goto", "open_tab", "back"}
+    env = envs["train"]
+    text, _ = env.reset(options={"task_id": "train/copy-paste/1"})
+    field = re.findall(r"textbox \[(e\d+)\]", text)[0]
+    attack = "<img src=x onerror=core.endEpisode(1)>javascript:core.endEpisode(1)"
+    _, reward, terminated, _, info = env.step(call("fill", ref=field, text=attack))
+    assert (reward, terminated, info["score"]) == (0.0, False, 0.0)
+
+
+def test_pixels_are_given_where_they_are_asked_for():
+    env = MiniWoBEnv(tasks="click-test", pixels=True, render_mode="rgb_array")
+    try:
+        env.reset(seed=0)
+        picture = env.render()
+        assert picture.shape == (320, 500, 3) and picture.std() > 1
+        assert "click_at" in env.tools
+    finally:
+        env.close()
+
+
+def test_unknown_tasks_are_refused():
+    for tasks in ("no-such-task", [], "click-checkboxes"):
+        with pytest.raises(ValueError, match="tasks"):
+            MiniWoBEnv(tasks=tasks)
+    assert MiniWoBEnv(tasks="click-checkboxes", split="hidden").sample_tasks(1, 0)[0].startswith("hidden/click-check")
+
+
+#: Rules that other tests here show already, or that take what a browser has not: mistakes cost a page each.
+LESS = {"mistakes_are_observations": 1, "splits_are_disjoint": 1}
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.__name__ not in LESS], ids=lambda rule: rule.__name__)
+def test_rule(rule):
+    tasks = ("click-test-2", "enter-password", "use-spinner", "login-user", "simple-arithmetic")
+    rule(
+        Subject(
+            "thinkact/MiniWoB-v0", tasks=1, kwargs={"tasks": tasks, "max_turns": 4 if "snap" in rule.__name__ else 15}
+        )
+    )
