@@ -14,12 +14,13 @@ import time
 import gymnasium as gym
 import pytest
 
-from thinkact.envs import Action, EnvironmentFault
+from thinkact.envs import Action, Conversation, EnvironmentFault, Message
 from thinkact.envs.diagnostic.env import CreditEnv
 from thinkact.leaderboard import secret
+from thinkact.leaderboard.agents import read_spec
 from thinkact.leaderboard.bounded import EPISODE_LIMIT, MAX_TEXT, SUBMISSION_LIMIT, Guarded
 from thinkact.leaderboard.journal import JournalBusy
-from thinkact.leaderboard.runner import TooManyFaults, begun, run_submission
+from thinkact.leaderboard.runner import TooManyFaults, _Agent, begun, run_submission
 from thinkact.leaderboard.running import RunFolder, running
 from thinkact.leaderboard.standings import standings
 from thinkact.leaderboard.store import Board
@@ -143,6 +144,19 @@ def test_boards_without_a_secret_or_with_a_revealed_one_take_nothing(board, tmp_
     secret.reveal(board.path)
     with pytest.raises(secret.SecretError, match="make a new board"):
         submit(board)
+
+
+def test_a_model_in_a_folder_is_known_by_its_weights(board, tmp_path):
+    (tmp_path / "model").mkdir()
+    weights = tmp_path / "model" / "model.safetensors"
+    spec = read_spec({"kind": "model", "name": "m", "model": str(tmp_path / "model")})
+    names = set()
+    for content in (b"a", b"b"):
+        weights.write_bytes(content)
+        names.add(_Agent(spec, None).note.digest)
+    assert len(names) == 2
+    weights.write_bytes(b"a")
+    assert _Agent(spec, None).note.digest in names
 
 
 def test_nobody_takes_a_baselines_name(board):
@@ -334,10 +348,12 @@ class Broken(CreditEnv):
 
     faults = 0
     hang = None
+    held = 0
 
     def step(self, action):
         cls = type(self)
-        if cls.hang is not None:
+        if cls.hang is not None and cls.held > 0:
+            cls.held -= 1
             cls.hang.wait(20)
         if cls.faults > 0:
             cls.faults -= 1
@@ -350,6 +366,7 @@ def broken(monkeypatch):
     gym.register("test/Broken-v0", entry_point=lambda **kwargs: Broken(**kwargs), disable_env_checker=True)
     monkeypatch.setattr(Broken, "faults", 0)
     monkeypatch.setattr(Broken, "hang", None)
+    monkeypatch.setattr(Broken, "held", 0)
     yield Suite(name="broken", cells=(Cell(env="test/Broken-v0", public=12, hidden=0),))
     gym.registry.pop("test/Broken-v0")
 
@@ -389,7 +406,7 @@ def test_too_many_faults_stop_it_and_it_goes_on_when_mended(board, broken):
 
 
 def test_an_environment_that_hangs_is_a_fault_by_name(board, broken):
-    Broken.hang = threading.Event()
+    Broken.hang, Broken.held = threading.Event(), 3
     cells = (broken.cells[0].model_copy(update={"public": 1}),)
     suite = Suite(name="hang", cells=cells, limits=Budget(action_s=0.05, turn_s=0.05, episode_s=60))
     try:
@@ -401,9 +418,21 @@ def test_an_environment_that_hangs_is_a_fault_by_name(board, broken):
     assert episode.score is None and episode.turns == [] and episode.usage.attempts == 3
 
 
-def conversation(board_agent):
-    from thinkact.envs import Conversation, Message
+def test_a_straggler_holds_nobody_up(board, broken):
+    class Freeing(Agent):
+        def release(self, conversation_id):
+            super().release(conversation_id)
+            if len(self.episodes) == 11:
+                Broken.hang.set()  # only when all others have ended
 
+    Broken.hang, Broken.held = threading.Event(), 1
+    began = time.monotonic()
+    agent = Freeing()
+    submit(board, agent, broken)
+    assert time.monotonic() - began < 20 and agent.episodes[-1] == "test/Broken-v0.eval.0000.0"
+
+
+def conversation():
     return Conversation("e#1", CREDIT, "t", 0, [], [Message("user", "prompt")])
 
 
@@ -415,18 +444,14 @@ def test_episodes_and_submissions_that_take_too_long_are_cut_and_scored(board):
 
     limits = Budget(action_s=0.02, turn_s=0.02, episode_s=0.02)
     quick = Budget(action_s=0.02, turn_s=0.02, episode_s=0.02, submission_s=0.02)
-    asked = [conversation(None)]
+    asked = [conversation()]
     guard = Guarded(Slow(), limits)
     assert [guard.act(asked)[0].stop for _ in range(2)] == ["stop", EPISODE_LIMIT]
     guard.release("e#1")
     assert guard.act(asked)[0].stop == "stop"
     assert Guarded(Slow(), quick, spent=0.02).act(asked)[0].stop == SUBMISSION_LIMIT
-    suite = Suite(
-        name="slow", cells=SUITE.cells, limits=Budget(action_s=1e-9, turn_s=60, episode_s=60, submission_s=60)
-    )
-    tight = suite.model_copy(
-        update={"limits": Budget.model_construct(action_s=60, turn_s=60, episode_s=0, submission_s=60)}
-    )
+    none = Budget.model_construct(action_s=60.0, turn_s=60.0, episode_s=0.0, submission_s=60.0)
+    tight = SUITE.model_copy(update={"limits": none})
     result = submit(board, Slow(), tight)
     for episode in board.episodes(result.submission):
         assert episode.truncated and episode.score == 0.0 and episode.turns[-1].stop == EPISODE_LIMIT
