@@ -36,6 +36,20 @@ The search environment and its training work without it.
 EOT
 }
 
+browser() { # the web environments work a real Chromium
+    local program
+    for program in "${THINKACT_CHROME:-}" chromium-headless-shell chromium chromium-browser google-chrome; do
+        if [ -n "$program" ] && command -v "$program" >/dev/null; then return; fi
+    done
+    if [ "$(uname)" = Linux ]; then
+        echo "Installing Chromium without a window, which the web environments work …"
+        apt_install chromium-headless-shell || apt_install chromium || cat >&2 <<'EOT'
+Chromium could not be installed from here. The web environments need one: install it with your system's packages, or
+with `.venv/bin/playwright install chromium`, or name it in THINKACT_CHROME. Everything else works without it.
+EOT
+    fi
+}
+
 packages() {
     local python pip
     python=$(find_python)
@@ -69,6 +83,7 @@ compiler() { # one package of the extra math comes as C source
 }
 
 system
+browser
 if [ "${1:-}" != --system-only ]; then
     packages
 fi
