@@ -118,7 +118,7 @@ def gains(at: list[float], reached: list[float], low: float, best: float) -> lis
 
 
 def learn_tiny(run: Run, folder: Path) -> list[float]:
-    """The same with the transformer, after a little imitation; its curve is the score of the batches it plays."""
+    """The same with the transformer, after the preset's imitation; its curve is the score of the batches it plays."""
     from thinkact.policies.config import make_config
     from thinkact.policies.training import Trainer
 
@@ -130,7 +130,6 @@ def learn_tiny(run: Run, folder: Path) -> list[float]:
         "seed": run.seed,
         "env.kwargs": {"world": run.world, "horizon": run.horizon},
         "sample.max_len": 160 + 48 * run.horizon,
-        "sft": {"episodes": 96, "epochs": 1},
         "eval.tasks": 8,
         "threads": 1,
         "rl": {
