@@ -437,7 +437,7 @@ def misuse_raises(subject: Subject) -> None:
     """Wrong knobs, options and ids raise at once and name what would be right."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gymnasium.make warns of the render mode, then makes the environment
-        for wrong in ({"split": "test"}, {"reward": "dense"}, {"render_mode": "human"}):
+        for wrong in ({"split": "test"}, {"reward": "dense"}, {"render_mode": "hologram"}):
             _raises(ValueError, partial(subject.make, **wrong), f"{wrong}")
     _raises((TypeError, ValueError), partial(subject.make, no_such_knob=1), "an unknown knob")
     with subject.open() as env:

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from thinkact.cli_common import UserError
 from thinkact.leaderboard.inert import inert
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
+    from thinkact.envs import ToolEnv
     from thinkact.policies.episode import Episode
 
 #: Pixels: the widest frame of a GIF and of a strip, and the height of a line below it.
@@ -116,10 +117,10 @@ def film_episode(episode: Episode, path: Path, kwargs: dict[str, Any]) -> dict[s
     env = gym.make(episode.env_id, **kwargs)
     try:
         try:
-            prompt, _ = env.reset(options={"task_id": episode.task_id})
+            env.reset(options={"task_id": episode.task_id})
         except ValueError as error:
             raise UserError(f"{error} Name the knobs it was played with: --env key=value.") from error
-        film.add(env.render(), prompt)  # type: ignore[arg-type]
+        film.add(env.render(), cast("ToolEnv[Any]", env.unwrapped).task.prompt)  # type: ignore[arg-type]
         total, same = 0.0, True
         for number, turn in enumerate(episode.turns, 1):
             observation, reward, terminated, truncated, _ = env.step(turn.action)

@@ -1,0 +1,84 @@
+"""Every task of MiniWoB: which split, what it needs, and whether its expert solves it.
+
+python benchmarks/miniwob.py --seeds 5 --json      plays every expert on so many seeds
+python benchmarks/miniwob.py --table               prints the table of docs/miniwob.md, plays nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from thinkact.envs import Conversation, Message
+from thinkact.envs.miniwob import catalogue
+from thinkact.envs.miniwob.env import SEEDS, MiniWoBEnv
+
+
+def table() -> str:
+    lines = ["| task | split | turns | solved from text |", "|---|---|---|---|"]
+    for name in catalogue.TASKS:
+        split = "hidden" if name in catalogue.HIDDEN else "train, eval"
+        reason = catalogue.BEYOND_TEXT.get(name)
+        lines.append(f"| {name} | {split} | {catalogue.turns(name)} | {'yes' if reason is None else f'no: {reason}'} |")
+    return "\n".join(lines)
+
+
+def played(env: MiniWoBEnv, task_id: str) -> tuple[float, int]:
+    """Return the expert's score and turns."""
+    text, info = env.reset(options={"task_id": task_id})
+    expert = env.expert()
+    conversation = Conversation("bench", "", task_id, 0, info["tools"], [Message("user", text)])
+    turns, ended = 0, False
+    while not ended:
+        action = expert.act([conversation])[0].text
+        text, _, terminated, truncated, info = env.step(action)
+        conversation.messages += [Message("assistant", action), Message("tool", text)]
+        turns, ended = turns + 1, terminated or truncated
+    return float(info["score"]), turns
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="print the table and play nothing")
+    parser.add_argument("--seeds", type=int, default=1, help="how many of each task")
+    parser.add_argument("--only", nargs="*", help="these tasks")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    if options.table:
+        print(table())
+        return 0
+    envs = {"train": MiniWoBEnv(tasks="all"), "hidden": MiniWoBEnv(tasks="all", split="hidden")}
+    names = options.only or [name for name in catalogue.TASKS if name not in catalogue.BEYOND_TEXT]
+    failed: list[str] = []
+    longest: dict[str, int] = {}
+    for name in names:
+        split, first = ("hidden", 2 * SEEDS) if name in catalogue.HIDDEN else ("train", 0)
+        for seed in range(options.seeds):
+            task_id = f"{split}/{name}/{first + seed}"
+            try:
+                score, turns = played(envs[split], task_id)
+            except Exception as error:  # a script that finds nothing to do is a finding, not the end
+                failed.append(f"{task_id}: {str(error).splitlines()[0][:200]}")
+                continue
+            longest[name] = max(turns, longest.get(name, 0))
+            if score != 1.0:
+                failed.append(f"{task_id}: score {score:g}")
+        print(name, longest.get(name), file=sys.stderr, flush=True)
+    for env in envs.values():
+        env.close()
+    found: dict[str, Any] = {
+        "tasks": len(names),
+        "seeds": options.seeds,
+        "episodes": len(names) * options.seeds,
+        "solved": len(names) * options.seeds - len(failed),
+        "failed": failed,
+        "longest": longest,
+    }
+    print(json.dumps(found, indent=2) if options.json else f"{found['solved']} of {found['episodes']} solved; {failed}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
