@@ -289,8 +289,8 @@ def no_such_contact(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, infeasible=True)
 
 
-@template("inbox/no-such-newsletter", app="inbox", level=1, infeasible=True)
-def no_such_newsletter(draw: Draw) -> WebTask | None:
+@template("inbox/no-such-rule", app="inbox", level=0, infeasible=True)
+def no_such_rule(draw: Draw) -> WebTask | None:
     """A rule that is not there cannot be deleted."""
     there = {each["contains"] for each in draw.rows("SELECT contains FROM rule")}
     name = draw.rng.choice([each for each in NEWSLETTERS if each not in there])
@@ -301,8 +301,7 @@ def no_such_newsletter(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from pilot.click("link", "Rules")
-        yield from quick(pilot, name)
-        yield from pilot.click("link", "Rules")
+        assert not pilot.shows(f"| {name}"), "a rule about it is there"
         yield from pilot.impossible()
 
     return WebTask(prompt, solve, infeasible=True)

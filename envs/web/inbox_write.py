@@ -12,7 +12,7 @@ from thinkact.envs.web.inbox_words import OWNER
 if TYPE_CHECKING:
     from thinkact.envs.web.site import Reply, Web
 
-_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[a-z]+")
+_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[a-z]+", re.IGNORECASE)
 _ALONG = "SELECT file.id, name FROM file JOIN attachment ON file.id = file_id WHERE mail_id = ? ORDER BY name"
 _FIELDS = ("to", "cc", "subject", "body", "file_1", "file_2", "reply", "forward", "draft")
 MAX_BODY = 5000

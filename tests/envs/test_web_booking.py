@@ -279,19 +279,16 @@ def task_id(name):
     return next(f"{split}/{name}/{number}" for number in range(300) if build(split, name, number, PLAIN, "plain"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "booking/cheapest-day", "booking/flight-new-passenger", "booking/change-flight", "booking/change-seat",
-        "booking/first-full-night", "booking/move-stay", "booking/rebook-cheaper", "booking/no-refund",
-    ],
-)  # fmt: skip
-def test_experts_solve_their_tasks(env, name):
-    actions, steps = play_expert(env, task_id(name))
+@pytest.mark.parametrize("name", ["booking/move-stay", "booking/flight-and-seat"])
+def test_experts_find_their_way_through_pop_ups_and_slow_pages(env, name):
+    noisy = BookingEnv(level=(0, 1, 2, 3), split="hidden" if TEMPLATES[name].hidden else "train", noise=2)
+    try:
+        _, steps = play_expert(noisy, task_id(name))
+    finally:
+        noisy.close()
     assert steps[-1].facts["success"] and steps[-1].facts["score"] == 1.0
-    assert not any(step.facts["invalid_action"] for step in steps)
-    low, high = ((2, 4), (5, 9), (10, 19), (20, 40))[TEMPLATES[name].level]
-    assert low <= len(actions) <= high
+    shown = "".join(step.observation for step in steps)
+    assert "Got it" in shown and "Show the page" in shown
 
 
 def call(name, **arguments):
