@@ -80,8 +80,8 @@ class Admin(App):
 
 def log(web: Web, action: str, subject: str) -> None:
     """Write into the log that everybody with the permission can read."""
-    web.write("INSERT INTO activity (at, actor, action, subject) VALUES (?, ?, ?, ?)", f"{web.now:%Y-%m-%d %H:%M}", data.ME,
-              action, subject)  # fmt: skip
+    at = f"{web.now:%Y-%m-%d %H:%M}"
+    web.write("INSERT INTO activity (at, actor, action, subject) VALUES (?, ?, ?, ?)", at, data.ME, action, subject)
 
 
 def one_of(value: str, known: Sequence[str], what: str) -> str:
@@ -161,9 +161,10 @@ def _matching(web: Web) -> list[sqlite3.Row]:
     today = web.now.date().isoformat()
     chosen = Filter(web)
     chosen.holds("q", "t.subject || ' ' || t.customer || ' ' || t.id")
-    for name, sql in (("status", "t.status"), ("priority", "t.priority"), ("team", "g.name"), ("customer", "t.customer"),
-                      ("assignee", "coalesce(s.name, 'nobody')")):  # fmt: skip
-        chosen.equal(name, sql)
+    for name in ("status", "priority", "customer"):
+        chosen.equal(name, f"t.{name}")
+    chosen.equal("team", "g.name")
+    chosen.equal("assignee", "coalesce(s.name, 'nobody')")
     due = web.query.get("due", "")
     if due == "overdue":
         chosen.where(_OVERDUE, today)
@@ -278,7 +279,8 @@ def made_ticket(web: Web) -> Reply:
         "INSERT INTO ticket (subject, body, customer, team_id, assignee_id, status, priority, created, due) "
         "VALUES (?, ?, ?, ?, NULL, 'new', ?, ?, ?)",
         subject, web.text("body", most=1000), one_of(web.text("customer"), data.CUSTOMERS, "Customer"), team,
-        one_of(web.text("priority"), data.PRIORITIES, "Priority"), web.now.date().isoformat(), a_day(web.text("due"), "Due"),
+        one_of(web.text("priority"), data.PRIORITIES, "Priority"), web.now.date().isoformat(),
+        a_day(web.text("due"), "Due"),
     )  # fmt: skip
     log(web, "ticket opened", f"ticket {number}")
     return web.redirect(f"/tickets/{number}", f"Ticket {number} was opened.")

@@ -138,18 +138,18 @@ def _staff(
             role = "administrator" if state == "active" else role
         joined = today - timedelta(days=rng.randint(60, 6000))
         db.execute(
-            "INSERT INTO staff (name, email, title, team_id, role, status, phone, joined) VALUES (?, ?, ?, ?, ?, "
-            "?, ?, ?)",
-            (name, email_of(name), "Team lead" if k < teams else rng.choice(wiki_words.TITLES), k % teams + 1, role, state,
+            _PERSON,
+            (name, email_of(name), "Team lead" if k < teams else rng.choice(wiki_words.TITLES), k % teams + 1, role,
+             state,
              f"+47 55 {rng.randint(1000, 9999)}", joined.isoformat()),
         )  # fmt: skip
     # Second accounts that somebody made by mistake; nothing is assigned to them.
     for k in rng.sample(range(teams, n), 2):
         first, last = names[k].split()
         db.execute(
-            "INSERT INTO staff (name, email, title, team_id, role, status, phone, joined) VALUES (?, ?, ?, ?, ?, "
-            "?, ?, ?)",
-            (f"{first} {last} (2)", f"{first[0].lower()}.{last.lower()}@northwind.test", "", k % teams + 1, "viewer", "active",
+            _PERSON,
+            (f"{first} {last} (2)", f"{first[0].lower()}.{last.lower()}@northwind.test", "", k % teams + 1, "viewer",
+             "active",
              "", today.isoformat()),
         )  # fmt: skip
     return list(zip(names, states, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from thinkact.envs.web.admin_data import LIVE
@@ -43,8 +44,7 @@ def change(
         for row in found if any(row[column] != value for column, value in values.items())
     )  # fmt: skip
     ids = ", ".join(str(row["id"]) for row in found)
-    return goals, (Allowed(table, f"id IN ({ids})", tuple(values), ("update",), app), Allowed("activity", ops=("insert",),
-                                                                                             app=app))  # fmt: skip
+    return goals, (Allowed(table, f"id IN ({ids})", tuple(values), ("update",), app), replace(LOG, app=app))
 
 
 def overdue(draw: Draw, row: sqlite3.Row) -> bool:
@@ -122,7 +122,7 @@ def apply(pilot: Pilot, rows: Iterable[str], **new: str) -> Moves:
     yield from pilot.click("button", "Apply to selected")
 
 
-#: Columns of the lists: tickets have their number second, then subject, customer, team, assignee, status, priority, due;
-#: assets serial, kind, model, owner, status, bought, price; people name, title, team, role, status, mail, joined;
+#: Columns of the lists: tickets have their number second, then subject, customer, team, assignee, status, priority,
+#: due; assets serial, kind, model, owner, status, bought, price; people name, title, team, role, status, mail, joined;
 #: requests number, person, team, kind, what, amount, status.
 TICKET_COLUMNS, ASSET_COLUMNS, STAFF_COLUMNS, REQUEST_COLUMNS = 9, 8, 7, 7

@@ -88,8 +88,8 @@ def save_settings(web: Web) -> Reply:
 
 
 #: What a report can count tickets by, and what it can show of them.
-GROUPS = {"team": "g.name", "assignee": "coalesce(s.name, 'nobody')", "customer": "t.customer", "priority": "t.priority",
-          "status": "t.status"}  # fmt: skip
+GROUPS = {"team": "g.name", "assignee": "coalesce(s.name, 'nobody')", "customer": "t.customer",
+          "priority": "t.priority", "status": "t.status"}  # fmt: skip
 _LIVE = "t.status IN ('new', 'open', 'waiting')"
 MEASURES = {
     "tickets": "count(*)",

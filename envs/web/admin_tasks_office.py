@@ -205,7 +205,7 @@ def _settings(draw: Draw, n: int) -> WebTask | None:
     return WebTask(prompt, solve, tuple(goals), (Allowed("setting", f"id IN ({ids})", ("value",), ("update",)), LOG))
 
 
-@template("admin/setting", app="admin", level=0)
+@template("admin/change-setting", app="admin", level=0)
 def _setting(draw: Draw) -> WebTask | None:
     return _settings(draw, 1)
 

@@ -198,8 +198,8 @@ def _held(draw: Draw, role: str) -> set[str]:
 
 def _holds(role: str, name: str, *, there: bool) -> tuple[Goal, Allowed]:
     sql = f"SELECT count(*) = {int(there)} FROM permission WHERE role = ? AND name = ?"
-    return Goal(f"{role} {'has' if there else 'lacks'} {name}", sql, (role, name)), Allowed(
-        "permission", "role = ? AND name = ?", ops=("insert",) if there else ("delete",), params=(role, name))  # fmt: skip
+    rule = Allowed("permission", "role = ? AND name = ?", ops=("insert" if there else "delete",), params=(role, name))
+    return Goal(f"{role} {'has' if there else 'lacks'} {name}", sql, (role, name)), rule
 
 
 @template("admin/grant-permission", app="admin", level=1)

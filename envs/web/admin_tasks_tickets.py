@@ -86,8 +86,9 @@ def _comment(draw: Draw) -> WebTask | None:
     row = _ticket(draw)
     assert row is not None
     text = draw.rng.choice(["The customer was called back.", "A new parcel is on its way.", "We wait for the bank.",
-                            "Please check again on Friday.", "The offer was sent by post.", "Solved with the new version.",
-                            "The warehouse is looking for it.", "A voucher was promised."])  # fmt: skip
+                            "Please check again on Friday.", "The offer was sent by post.",
+                            "Solved with the new version.", "The warehouse is looking for it.",
+                            "A voucher was promised."])  # fmt: skip
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_ticket(pilot, row["id"])
@@ -111,7 +112,8 @@ def _new_ticket(draw: Draw) -> WebTask | None:
     team = draw.pick("SELECT * FROM team ORDER BY id")
     assert team is not None
     subject = rng.choice(["Box was empty", "Website is slow", "Wrong language on the invoice", "Voucher is lost",
-                          "Chat does not open", "Colour of the button", "Missing screws", "Courier was late"])  # fmt: skip
+                          "Chat does not open", "Colour of the button", "Missing screws",
+                          "Courier was late"])  # fmt: skip
     customer, priority = rng.choice(data.CUSTOMERS), rng.choice(["low", "high", "urgent"])
     due = (draw.now + timedelta(days=rng.randint(2, 40))).date().isoformat()
     text = rng.choice(

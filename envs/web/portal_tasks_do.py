@@ -6,8 +6,9 @@ from thinkact.envs.answers import Answer
 from thinkact.envs.web.admin_moves import REQUEST_COLUMNS, change, find, listed, narrow, open_ticket
 from thinkact.envs.web.admin_tasks_office import decided
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.portal_moves import APPS, comment, enter, look_up
+from thinkact.envs.web.portal_moves import APPS, comment, enter, look_up, of
 from thinkact.envs.web.shop_moves import open_order, open_product
+from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
 from thinkact.envs.web.wiki_book import Book, fact_on, table_rows
 
@@ -193,6 +194,26 @@ def _within_limit(draw: Draw) -> WebTask | None:
         f"name of the one into a comment on ticket {ticket['id']} in Operations, without other words.",
     )
     return WebTask(prompt, solve, goals, rules, steps=16)
+
+
+@template("portal/watch-page", apps=APPS, level=0)
+def _watch_page(draw: Draw) -> WebTask | None:
+    watched = {row["article_id"] for row in draw.rows("SELECT article_id FROM watch", app="wiki")}
+    article = draw.rng.choice([each for each in Book(draw, "wiki").of() if each.id not in watched])
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from look_up(pilot, article.title)
+        yield from pilot.click("button", "Watch")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Put the wiki's page {article.title} on the watch list there.",
+        f"In the wiki, start watching the page {article.title}.",
+    )
+    goal = Goal(f"{article.title} is watched", "SELECT count(*) FROM watch WHERE article_id = ?", (article.id,))
+    rule = Allowed("watch", "article_id = ?", ops=("insert",), params=(article.id,))
+    goals, rules = of("wiki", ((goal,), (rule,)))
+    return WebTask(prompt, solve, goals, rules)
 
 
 @template("portal/missing-policy", apps=APPS, level=0, infeasible=True)

@@ -37,7 +37,7 @@ class Draft:
     categories: list[str] = field(default_factory=list)
 
 
-def table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
     """Return a table as markup."""
     return "\n".join("| " + " | ".join(line) for line in [head, *lines])
 

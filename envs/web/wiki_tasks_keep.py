@@ -160,10 +160,11 @@ def _merge_duplicate(draw: Draw) -> WebTask | None:
         yield from open_page(pilot, twin.title)
         yield from pilot.click("link", "Edit section Monitoring")
         extra = value_of(pilot, "textbox", "Text")
-        for title, change in ((main.title, lambda text: f"{text}\n\n{extra}"), (twin.title, lambda _: redirect)):
+        for title in (main.title, twin.title):
             yield from open_page(pilot, title)
             yield from pilot.click("link", "Edit")
-            yield from pilot.fill("textbox", "Text", change(value_of(pilot, "textbox", "Text")))
+            text = f"{value_of(pilot, 'textbox', 'Text')}\n\n{extra}" if title == main.title else redirect
+            yield from pilot.fill("textbox", "Text", text)
             yield from pilot.fill("textbox", "Summary", summary)
             yield from pilot.click("button", "Save page")
         yield from pilot.done()

@@ -47,6 +47,24 @@ def _watch(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, (goal,), (rule,))
 
 
+@template("wiki/stop-watching", app="wiki", level=0)
+def _stop_watching(draw: Draw) -> WebTask | None:
+    row = draw.pick("SELECT a.id, a.title FROM watch w JOIN article a ON a.id = w.article_id ORDER BY a.id")
+    assert row is not None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from pilot.click("link", "Watch list")
+        yield from pilot.click("button", f"Stop watching {row['title']}")
+        yield from pilot.done()
+
+    prompt = draw.say(
+        f"Take the page {row['title']} off the watch list.",
+        f"Stop watching the page {row['title']}; watch the others on.",
+    )
+    goal, rule = _watched(row["id"], row["title"], there=False)
+    return WebTask(prompt, solve, (goal,), (rule,))
+
+
 @template("wiki/watch-linked", app="wiki", level=1)
 def _watch_linked(draw: Draw) -> WebTask | None:
     """The page to watch is two links away."""
