@@ -102,7 +102,7 @@ class Figures:
         """Return everybody's outcomes by (submission, env_id, env_version)."""
         key = suite, split
         if key not in self._outcomes:
-            if len(self._outcomes) > 2:  # the largest thing kept
+            if len(self._outcomes) >= 4:  # the largest thing kept
                 self._outcomes.clear()
             self._outcomes[key] = self.board.all_outcomes(suite, split)
         return self._outcomes[key]

@@ -112,6 +112,13 @@ class Pages:
                 self._pairs = {} if self.live else self._chosen_pairs()
             return f"{self.figures.state[:24]}{self.digest}"
 
+    def warm(self) -> None:
+        """Have at hand what most pages of the first suite need, so that the first reader need not wait for it."""
+        with self._lock:
+            for tab in self.figures.tabs()[:1]:
+                self.figures.standings(tab)
+                self.figures.horizons(tab.suite, tab.split)
+
     def render(self, path: str) -> str | None:
         """Return a page; None when there is none at that address. :meth:`refresh` first."""
         with self._lock:

@@ -99,7 +99,7 @@ class _Front:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Keep the first page warm while the application runs."""
+        """Keep figures at hand while the application runs."""
         watch = asyncio.create_task(self._watch())
         yield
         watch.cancel()
@@ -154,10 +154,14 @@ class _Front:
                 self._kept.popitem(last=False)
         return tag, None if tag in known else body
 
+    def _warm(self) -> None:
+        self.pages.refresh()
+        self.pages.warm()
+
     async def _watch(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._rendered, "index.html", "")
+                await asyncio.to_thread(self._warm)
             except Exception as error:  # whoever asks for the page is told; the watch goes on
                 _log.warning("looking at the board: %s", error)
             await asyncio.sleep(_LOOK_EVERY_S)
