@@ -173,6 +173,7 @@ class Trainer:
             max_slots=sample.concurrency,
             max_len=sample.max_len,
             dtype=self._dtype,
+            codec="chatml",  # what imitation is written in
         )
 
     @property

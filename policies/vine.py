@@ -46,9 +46,10 @@ def pivots(episode: Episode, limit: int | None, by: str) -> list[int]:
     Args:
         episode: The episode.
         limit: At most so many; None for all.
-        by: ``even``: the first turn and others evenly spaced, which depends on nothing that was sampled but the
-            length. ``entropy``: where the sampled tokens were least likely on average (AT²PO, arXiv 2601.04767, takes
-            the entropy). That choice depends on the action, which makes a vine's baselines a little biased.
+        by: ``even``: the first turn and others evenly spaced over the episode's length. ``entropy``: where the sampled
+            tokens were least likely on average (AT²PO, arXiv 2601.04767, takes the entropy). The latter depends on the
+            actions, and the former does where the policy decides how long an episode is: that makes a vine's baselines
+            a little biased. Forking every turn does not.
     """
     turns = len(episode.turns)
     if limit is None or limit >= turns:
