@@ -28,7 +28,7 @@ from thinkact.envs.web.site import NOW, Knobs, Site
 from thinkact.envs.web.store import Change
 from thinkact.envs.web.tasks import APPS, LEVELS, NUMBERS, TEMPLATES, Problem, Wording, build
 from thinkact.tools import Tool, ToolCall, ToolResult
-from thinkact.tools.browser import BrowserHandle, BrowserOptions, NotExact, browser_tools
+from thinkact.tools.browser import BrowserFault, BrowserHandle, BrowserOptions, NotExact, browser_tools
 
 _TASK_ID = re.compile(r"(train|eval|hidden)/([a-z0-9-]{1,40}/[a-z0-9-]{1,60})/(0|[1-9][0-9]{0,5})")
 #: Actions of an expert where a task does not say, by level.
@@ -52,6 +52,21 @@ class _State:
     sessions: dict[str, dict[str, Any]]
     page: Any
     journal: tuple[tuple[ToolCall, ...], ...]
+
+
+#: Parts of a browser's state that change nothing that can still happen: how far it is scrolled (which is also a
+#: matter of milliseconds), and how many refs were given out.
+_PASSING = ("scroll", "refs", "next")
+_REF = re.compile(r"\[e[0-9]+\]")
+
+
+def _lasting(state: Any) -> Any:
+    """Return a browser's state without what passes, and without the numbers of refs."""
+    if isinstance(state, dict):
+        return {name: _lasting(value) for name, value in state.items() if name not in _PASSING}
+    if isinstance(state, (list, tuple)):
+        return [_lasting(value) for value in state]
+    return _REF.sub("[]", state) if isinstance(state, str) else state
 
 
 class WebEnv(ToolEnv[Problem]):
@@ -276,8 +291,8 @@ class WebEnv(ToolEnv[Problem]):
             self._sites[name].store.save_session(session)
         try:
             self._handle.restore(state.page)
-        except NotExact:
-            return False
+        except (NotExact, BrowserFault):
+            return False  # a browser that is really gone will say so again when the calls are done again
         self._put_back(state.data)  # showing the pages again has used up their messages
         for name, session in state.sessions.items():
             self._sites[name].session_shown = dict(session)
@@ -300,7 +315,7 @@ class WebEnv(ToolEnv[Problem]):
     def _state_key(self) -> str:
         """Equal databases, sessions, browser and answer have equal futures, whatever led to them."""
         try:
-            page: Any = self._handle.snapshot()
+            page = _lasting(self._handle.snapshot())
         except NotExact:
             page = tuple(self._journal)
         state = (self.task.id, self._changes, self._sessions(), page, self._answer.given)

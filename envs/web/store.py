@@ -110,7 +110,7 @@ class Start:
         self.db.execute("PRAGMA query_only = 1")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def start_of(app: App, seed: str, knobs: Knobs) -> Start:
     """Return the seeded start of an application: built on the first call, then kept in memory.
 

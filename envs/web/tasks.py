@@ -29,7 +29,7 @@ Wording = Literal["plain", "indirect"]
 #: What an expert is: actions out, observations in.
 Moves = Generator[str, str, None]
 #: Seeds of databases per split, and numbers of tasks per template.
-DATABASES, NUMBERS = 32, 100_000
+DATABASES, NUMBERS = 100, 100_000
 LEVELS = range(4)
 
 
