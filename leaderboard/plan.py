@@ -226,6 +226,11 @@ def label_of(suite: Suite, missing: list[Missing]) -> str:
     return f"{suite.label} without {', '.join(each.env.removeprefix('thinkact/') for each in missing)}"
 
 
+def fault_for_all(split: str, error: str) -> str:
+    """Return what anyone may read of a fault: one of a hidden task may name it."""
+    return error.partition(":")[0] if split == "hidden" else error
+
+
 def tasks_digest(cells: list[CellPlan]) -> str:
     """Digest the task ids of all cells."""
     content = [[cell.env, cell.kwargs, cell.trials, cell.eval, cell.hidden] for cell in cells]

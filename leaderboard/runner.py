@@ -22,7 +22,16 @@ from thinkact.leaderboard.agents import AgentSpec, Isolation, ModelAgent, load_a
 from thinkact.leaderboard.bounded import BoundedRunner, Guarded
 from thinkact.leaderboard.journal import JournalBusy
 from thinkact.leaderboard.machine import machine
-from thinkact.leaderboard.plan import BOARD_SPLITS, AgentNote, BoardSplit, CellPlan, Missing, Plan, make_plan
+from thinkact.leaderboard.plan import (
+    BOARD_SPLITS,
+    AgentNote,
+    BoardSplit,
+    CellPlan,
+    Missing,
+    Plan,
+    fault_for_all,
+    make_plan,
+)
 from thinkact.leaderboard.records import BASELINES, Kind, write_whole
 from thinkact.leaderboard.running import RunFolder, Status, now
 from thinkact.leaderboard.store import Board
@@ -248,7 +257,11 @@ class _Run:
             "plan": plan.public(),
             "machine": machine(),
             "network": "network" in plan.agent.badges,
-            "faults": folder.faults()[:_MOST_FAULTS],
+            "faults": [
+                each.model_copy(update={"error": fault_for_all(jobs[each.episode][1], each.error)}).model_dump()
+                for each in folder.faults()[:_MOST_FAULTS]
+                if each.episode in jobs
+            ],
             "seconds": status.seconds if status is not None else 0.0,
         }
         kind: Kind = "baseline" if agent.baseline else "agent"

@@ -15,13 +15,12 @@ board's owner only.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -144,9 +143,9 @@ class RunFolder:
             .encode()
         )
 
-    def faults(self) -> list[dict[str, Any]]:
+    def faults(self) -> list[Fault]:
         """Return the attempts that failed."""
-        return [json.loads(line) for line in read_lines(self.path / "faults.jsonl")]
+        return [Fault.model_validate_json(line) for line in read_lines(self.path / "faults.jsonl")]
 
     def status(self) -> Status | None:
         """Return how far it was when that was last written."""

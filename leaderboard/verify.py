@@ -24,6 +24,7 @@ from thinkact.leaderboard.plan import (
     CellPlan,
     Missing,
     Plan,
+    fault_for_all,
     label_of,
     plan_cell,
     reason_of,
@@ -234,7 +235,8 @@ def _same_tasks(plan: Plan, episodes: dict[str, Episode]) -> None:
             expected["seed"] = job.seed
         for what, value in expected.items():
             if getattr(episode, what) != value:
-                raise _Rejected(f"{key}: {what} is {getattr(episode, what)!r}, the suite says {value!r}")
+                said = f" is {getattr(episode, what)!r}, the suite says {value!r}"
+                raise _Rejected(f"{key}: {what}{' is not what the suite says' if split == 'hidden' else said}")
 
 
 def _play_again(
@@ -260,7 +262,7 @@ def _play_again(
                     (played,) = _replayed(cell, split, [recorded], 1, turn_s)
                     found = list(_differences(recorded, played))
                 if played.error is not None and played.error != _RAN_OUT:
-                    faults.append(f"{recorded.id}: {played.error}")
+                    faults.append(f"{recorded.id}: {fault_for_all(split, played.error)}")
                 else:
                     differences += found
                 notes.update(dict.fromkeys(_notes(cell, recorded, played)))
@@ -274,7 +276,11 @@ def _play_again(
     )  # fmt: skip
     if differences:
         wrong = len({each.episode for each in differences})
-        return replace(result, verdict="rejected", reason=f"{wrong} of {count} episodes differ: {differences[0]}")
+        # The reason is for everyone: it says nothing of what is in a hidden task.
+        open_ones = [str(each) for each in differences if plan.jobs[each.episode][1] != "hidden"]
+        first = differences[0]
+        shown = open_ones[0] if open_ones else f"{first.episode}, a hidden one: {first.what}"
+        return replace(result, verdict="rejected", reason=f"{wrong} of {count} episodes differ: {shown}")
     if faults:
         return replace(result, verdict="unverified", reason=f"{len(faults)} episodes met faults here: {faults[0]}")
     reason = f"{count} episodes played again, all the same"

@@ -292,7 +292,7 @@ def open_board(path: Path, *, create: bool = False) -> Board:
     from thinkact.leaderboard import Board
 
     if not create and not (path / "episodes").is_dir():
-        raise UserError(f"There is no leaderboard in {path}. `thinkact train` and `thinkact eval --submit` fill one.")
+        raise UserError(f"There is no leaderboard in {path}; `thinkact leaderboard init` makes one.")
     return Board(path)
 
 

@@ -126,7 +126,7 @@ def moved(records):
         (drop, "it lacks"),
         (lambda records: [*records, {**records[0], "id": "Credit-v0.eval.0099.0"}], "it adds 1 episodes"),
         (easier, "task_id is"),
-        (moved, "split is 'eval', the suite says 'hidden'"),
+        (moved, "split is not what the suite says"),
         (first("seed", 1), "seed is 1"),
         (first("env_id", "thinkact/ZooHours-v0"), "env_id is"),
         (first("env_version", "99"), "env_version is '99'"),
@@ -239,6 +239,22 @@ def test_faults_are_not_played_again_and_win_nothing(played, board):
     found = verify(board, forge(played, board, change))
     assert (found.verdict, found.replayed, found.unresolved) == ("verified", 1, 9)
     assert all(row.summary.success <= 1 / 3 for row in board.rows())
+
+
+def test_reasons_say_nothing_of_what_is_in_hidden_tasks(played, board):
+    def change(records):
+        hidden = next(one for one in records if one["split"] == "hidden")
+        hidden["turns"][0]["observation"] = "altered"
+
+    found = verify(board, forge(played, board, change))
+    assert found.verdict == "rejected" and "a hidden one: observation" in found.reason
+    swap = [one.task_id for one in played[0].episodes(played[1]) if one.split == "hidden"]
+
+    def exchange(records):
+        next(one for one in records if one["task_id"] == swap[0])["task_id"] = swap[-1]
+
+    (told,) = [verify(board, forge(played, board, exchange)).reason]
+    assert "task_id is not what the suite says" in told and not any(task in told for task in swap)
 
 
 # What cannot be repeated is neither verified nor rejected.
