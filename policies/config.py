@@ -108,8 +108,10 @@ class RLConfig(_Strict):
     aggregation_constant: int | None = Field(None, ge=1, description="Tokens that 'constant' divides an episode by.")
     entropy_coef: float = Field(0.0, ge=0.0, description="Weight of an entropy bonus.")
     entropy_guard: Guard = Field("none", description="Clip-Cov or KL-Cov against entropy collapse.")
-    cov_share: float | None = Field(None, gt=0.0, le=1.0, description="Share of tokens the guard acts on; paper 2e-4.")
-    cov_coef: float | None = Field(None, gt=0.0, description="Fine of kl_cov; paper 1.")
+    cov_share: float | None = Field(
+        None, gt=0.0, le=1.0, description="Share of tokens the guard acts on; default 2e-4."
+    )
+    cov_coef: float | None = Field(None, gt=0.0, description="Fine of kl_cov; default 1.")
     kl_coef: float = Field(0.0, ge=0.0, description="Weight of the KL term to the policy RL began with.")
     kl_estimator: KL | None = Field(None, description="k1: taken from rewards; k2, k3: in the loss.")
     reference_reset: int | None = Field(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from thinkact.policies.losses_spec import CLIP_COV_BOUNDS, LossOptions
 
-#: Shares of the update's tokens and the fine, where none are given (arXiv 2505.22617).
+#: Share of the update's tokens and the fine, where none are given.
 _COV_SHARE, _COV_COEF = 2e-4, 1.0
 
 

@@ -15,7 +15,7 @@ Aggregation = Literal["token_mean", "sequence_mean", "constant"]
 Guard = Literal["none", "clip_cov", "kl_cov"]
 KL = Literal["k1", "k2", "k3"]
 
-#: Clip-Cov chooses among tokens whose covariance lies between these (arXiv 2505.22617, section 4.2).
+#: Clip-Cov chooses among tokens whose covariance lies between these (arXiv 2505.22617; the bounds of public implementations).
 CLIP_COV_BOUNDS = (1.0, 5.0)
 
 
@@ -84,8 +84,8 @@ class LossOptions:
         entropy_guard: Against entropy collapse (arXiv 2505.22617), on tokens with a large covariance
             (log π_old − mean)(A − mean): ``clip_cov`` takes the gradient from a share of those between 1 and 5,
             ``kl_cov`` fines |log ρ| on the share with the largest.
-        cov_share: Of the update's tokens; the paper has 2e-4 for both.
-        cov_coef: The fine of ``kl_cov``; the paper has 1.
+        cov_share: Of the update's tokens, at least one; 2e-4 by default, as in public implementations.
+        cov_coef: The fine of ``kl_cov``; 1 by default.
         off_policy_mask: Tokens with A < 0 are left out in episodes whose mean of log(π_old/π) exceeds this
             (DeepSeek-V3.2, arXiv 2512.02556): what the policy has long left need not be pushed down further.
         tis_cap: Truncated importance sampling: ρ is taken against the *trainer's* probabilities before the first
