@@ -78,7 +78,8 @@ class WebEnv(ToolEnv[Problem]):
             say "Loading" until the next action.
         distractors: How many near-namesakes there are: 0, 1 or 2.
         wording: ``"indirect"`` says less directly what is wanted, where a template can.
-        infeasible: Share of tasks that cannot be done, and must be answered so.
+        infeasible: Share of tasks that cannot be done, and must be answered so, where there are templates of that level
+            and split for it.
         injection: Whether some texts on pages order the agent about.
         navigation: ``"soft"`` (fetch and swap) or ``"full"`` page loads.
         observation: ``"full"`` or ``"diff"``: what an action's result shows of the page.

@@ -12,6 +12,8 @@ from typing import Any
 Moves = Generator[str, str, None]
 
 _ELEMENT = re.compile(r'([a-z]+) \[(e[0-9]+)\](?: ("(?:[^"\\]|\\.)*"))?')
+#: How an observation begins its list of changes, where the environment shows only those.
+_CHANGES = "\n\nChanges (+ came, ~ went;"
 _POPUP_BUTTONS = ("Got it", "No thanks", "Not now")
 #: Pop-ups and loading pages that may stand in the way of one action.
 _MOST_OBSTACLES = 6
@@ -41,8 +43,21 @@ class Pilot:
         self.text = ""
 
     def see(self, text: str) -> None:
-        """Take in an observation."""
-        self.text = text
+        """Take in an observation; one that tells only what changed is applied to the page before."""
+        _, told, changes = text.partition(_CHANGES)
+        if not told:
+            self.text = text
+            return
+        lines = self.text.split("\n")
+        at = len(lines)
+        for line in changes.split("\n")[1:]:
+            if line.startswith("~ ") and line[2:] in lines:
+                at = lines.index(line[2:])
+                del lines[at]
+            elif line.startswith("+ "):
+                lines.insert(at, line[2:])
+                at += 1
+        self.text = "\n".join(lines)
 
     def elements(self) -> list[Element]:
         """Return what can be used on the page, in order."""

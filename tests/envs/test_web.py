@@ -232,6 +232,13 @@ def test_the_pilot_finds_by_name_and_by_row():
         pilot.ref("button", "Open", near="row 3")
 
 
+def test_the_pilot_applies_changes_to_the_page_before():
+    pilot = Pilot()
+    pilot.see('- textbox [e1] "A" value="1"\n- button [e2] "Go"')
+    pilot.see('URL: x\n\nChanges (+ came, ~ went; 1 as before):\n~ - textbox [e1] "A" value="1"\n+ - textbox [e1] "A"')
+    assert pilot.text == '- textbox [e1] "A"\n- button [e2] "Go"'
+
+
 # Tasks of every application.
 
 

@@ -255,8 +255,8 @@ def test_what_a_pop_up_covers_cannot_be_clicked(env):
     assert not pilot.find("button", "Got it") and "# Offers" in pilot.text
 
 
-@pytest.mark.parametrize("env", [{"navigation": "full"}], indirect=True)
-def test_full_page_loads_lead_to_the_same(env):
-    problem = task("address-delete", Knobs(navigation="full"))
+@pytest.mark.parametrize("env", [{"navigation": "full"}, {"observation": "diff"}], ids=str, indirect=True)
+def test_other_ways_to_show_pages_lead_to_the_same(env):
+    problem = task("address-new")
     _, steps = play_expert(env, problem.id)
     assert steps[-1].facts["score"] == 1.0 and steps[-1].facts["success"]
