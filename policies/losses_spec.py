@@ -15,7 +15,7 @@ Aggregation = Literal["token_mean", "sequence_mean", "constant"]
 Guard = Literal["none", "clip_cov", "kl_cov"]
 KL = Literal["k1", "k2", "k3"]
 
-#: Clip-Cov chooses among tokens whose covariance lies between these (arXiv 2505.22617; the bounds of public implementations).
+#: Clip-Cov (arXiv 2505.22617) chooses among tokens whose covariance is between these, as public implementations do.
 CLIP_COV_BOUNDS = (1.0, 5.0)
 
 

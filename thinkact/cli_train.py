@@ -232,6 +232,7 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
         ("run", request.path),
         ("model", request.path / "model"),
         ("curve", published.curve),
+        ("report", request.path / "report.html"),
         ("figures", f"tensorboard --logdir {shlex.quote(str(request.path / 'tensorboard'))}"),
         ("board", published.site / "index.html" if published.site else None),
         ("try it", _try_it(request)),
