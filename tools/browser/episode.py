@@ -1,4 +1,4 @@
-"""One episode's browser: its context, tabs, dialogs and sites, and the rules for when a page has settled."""
+"""One episode's browser: what is done with it, and the rule for when a page has settled."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from urllib.parse import urljoin, urlsplit
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import actions, states
 from thinkact.tools.browser.host import Host, Lease, Window
-from thinkact.tools.browser.server import COOKIE, Visit
+from thinkact.tools.browser.server import COOKIE
 from thinkact.tools.browser.tab import Gone, Hung, Late, Tab, closed
+from thinkact.tools.browser.tabs import Tabs
 from thinkact.tools.browser.text import View
 from thinkact.tools.browser.types import ASGIApp, BrowserDied, BrowserFault, BrowserOptions, NotExact, PageMistake
 
-#: Dialogs that one action may open; a page that opens more has its script stopped.
-MAX_DIALOGS = 8
-#: Seconds to wait for a tab that a page said it opens.
-OPENING = 2.0
 STOPPED = "The page's script ran too long and was stopped."
 
 
@@ -33,31 +30,14 @@ def _page_start() -> str:
     return files(__package__).joinpath("page_start.js").read_text(encoding="utf-8")
 
 
-class Episode:
+class Episode(Tabs):
     """What a :class:`BrowserHandle` drives; everything here runs on the host's loop."""
 
     def __init__(self, host: Host, lease: Lease, options: BrowserOptions, sites: Mapping[str, ASGIApp]) -> None:
-        self.host = host
-        self.lease = lease
-        self.options = options
-        self.visit = Visit(sites, self.changed)
-        self.tabs: list[Tab] = []
-        self.active = 0
-        self.notes: list[str] = []
+        super().__init__(host, lease, options, sites)
         self.view = View(options)
         self.next_ref = 1
         self.settled = True
-        self.closed = False
-        self._dialogs = 0
-        self._opening = 0
-        self._epoch = 0
-        self._event = asyncio.Event()
-        self._attaching: dict[Any, asyncio.Task[None]] = {}
-
-    @property
-    def tab(self) -> Tab:
-        """The tab that is looked at."""
-        return self.tabs[self.active]
 
     @classmethod
     async def start(
@@ -198,13 +178,6 @@ class Episode:
             except Exception as error:
                 raise self._fault(f"restore: {error}") from error
 
-    def close(self) -> None:
-        """Give the context back. Idempotent."""
-        if not self.closed:
-            self.closed = True
-            self.host.server.dismiss(self.visit)
-            self.host.release(self.lease)
-
     # For the actions.
 
     def passes(self) -> list[dict[str, Any]]:
@@ -261,7 +234,7 @@ class Episode:
     async def show(self, index: int) -> None:
         """Look at another tab."""
         self.active = index
-        self.view.forget()
+        self.turned += 1
         await self.tab.page.bring_to_front()
 
     async def look(self, deadline: float, refs: list[str] | None = None) -> None:
@@ -311,128 +284,3 @@ class Episode:
             if not quiet:
                 await self._news(deadline)
         self._check()
-
-    async def _news(self, deadline: float) -> None:
-        """Wait until a counter changes, or it is too late."""
-        self._event.clear()
-        try:
-            async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
-                await self._event.wait()
-        except TimeoutError:
-            pass
-
-    # What happens by itself.
-
-    def changed(self) -> None:
-        """A counter changed: whoever waits looks again."""
-        self._epoch += 1
-        self._event.set()
-
-    def _on_page(self, page: Any) -> None:
-        if self._opening:
-            self._opening -= 1
-        task = asyncio.ensure_future(self._attach(page))
-        self._attaching[page] = task
-
-        def attached(_: Any) -> None:
-            self._attaching.pop(page, None)
-            self.changed()
-
-        task.add_done_callback(attached)
-        self.changed()
-
-    async def _attach(self, page: Any) -> None:
-        try:
-            if len(self.tabs) + 1 > self.options.max_tabs:
-                self.notes.append("The page tried to open another tab; there are too many.")
-                await page.close()
-                return
-            cdp = await self.lease.context.new_cdp_session(page)
-            tab = Tab(page, cdp, self.changed)
-            await tab.open()
-        except Exception:
-            return  # closed as soon as it was opened
-        self.tabs.append(tab)
-        self._watch(tab)
-        if page.is_closed():
-            self._on_closed(tab)
-            return
-        self.active = len(self.tabs) - 1
-        self.view.forget()
-
-    def _watch(self, tab: Tab) -> None:
-        def opens(_: Any) -> None:
-            self._opening += 1
-            self.changed()
-            self.host.loop.call_later(OPENING, self._give_up_opening)
-
-        def crashed(_: Any) -> None:
-            tab.crashed = True
-            self.visit.fault = self.visit.fault or "the page's process died."
-            self.changed()
-
-        tab.cdp.on("Page.windowOpen", opens)
-        tab.page.on("close", lambda _: self._on_closed(tab))
-        tab.page.on("crash", crashed)
-        tab.page.on("download", lambda _: self.notes.append("A download was refused."))
-
-    def _give_up_opening(self) -> None:
-        self._opening = 0
-        self.changed()
-
-    def _on_closed(self, tab: Tab) -> None:
-        if tab in self.tabs and not self.closed:
-            index = self.tabs.index(tab)
-            self.tabs.remove(tab)
-            if self.active >= index:
-                self.active = max(0, self.active - 1)
-            self.view.forget()
-            if not self.tabs:
-                self.visit.fault = self.visit.fault or "the last tab was closed."
-            self.changed()
-
-    async def _on_dialog(self, dialog: Any) -> None:
-        self._dialogs += 1
-        leaving = dialog.type == "beforeunload"
-        accepts = leaving or self.options.dialogs == "accept"
-        if self._dialogs <= MAX_DIALOGS and not leaving:
-            self.notes.append(self.view.dialog(dialog.type, dialog.message, dialog.default_value, accepts))
-        elif self._dialogs == MAX_DIALOGS + 1:
-            self.notes.append("The page opened dialog after dialog; its script was stopped.")
-        try:
-            if self._dialogs > MAX_DIALOGS:
-                # Told without waiting for the answer, which comes once the dialog is gone.
-                for tab in self.tabs:
-                    self.host.later(tab.cdp.send("Runtime.terminateExecution"))
-            await (dialog.accept(dialog.default_value) if accepts else dialog.dismiss())
-        except Exception:
-            pass  # it went away with its page
-
-    async def _until_closed(self, tab: Tab) -> None:
-        """Wait for the news that a tab was closed, after it did not answer."""
-        limit = time.monotonic() + 5.0
-        while tab in self.tabs:
-            self._check()
-            if time.monotonic() > limit:
-                raise BrowserFault("a tab went away without a word.")
-            await self._news(limit)
-        self._check()
-
-    def _check(self) -> None:
-        """Raise for what happened beside the calls."""
-        if self.closed:
-            raise BrowserFault("the browser is closed; call start().")
-        if self.lease.chromium.dead or not self.lease.chromium.browser.is_connected():
-            raise BrowserDied("the browser died.")
-        if self.visit.fault is not None:
-            raise BrowserFault(self.visit.fault)
-        if self.visit.waited() > self.options.site_timeout:
-            raise BrowserFault(f"a site has not answered for {self.options.site_timeout:g} s.")
-
-    def _fault(self, error: str) -> BrowserFault:
-        """Return the fault that explains an error best: a death rather than what came of it."""
-        try:
-            self._check()
-        except BrowserFault as known:
-            return known
-        return BrowserFault(error)

@@ -63,7 +63,7 @@ class BrowserHandle:
         if parts.scheme != "http" or parts.netloc not in sites:
             raise ValueError(f"{url!r} is on none of the sites: {', '.join(sites)}.")
         self.close()
-        for last in (False, True):
+        for last in (False, False, True):
             host = current()
             episode = Episode.start(host, self.options, sites, url, now=now, init_script=init_script, seed=seed)
             try:

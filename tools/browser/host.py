@@ -128,16 +128,22 @@ class Host:
                 return lease
             except Exception as failure:
                 error = failure
-                chromium.dead = True
-                self.later(self._shut(chromium))
+                self._retire(chromium)
         raise BrowserFault(f"no browser context could be made: {error}") from error
 
     def release(self, lease: Lease) -> None:
         """Take a context back, to be thrown away; called on the loop."""
         chromium = lease.chromium
         chromium.live -= 1
-        self.later(_quietly(lease.context.close()))
-        if chromium.live == 0 and (chromium.dead or chromium.served >= RECYCLE):
+        self.later(quietly(lease.context.close()))
+        if chromium.live == 0 and (chromium not in self._browsers or chromium.served >= RECYCLE):
+            self.later(self._shut(chromium))
+
+    def _retire(self, chromium: Chromium) -> None:
+        """Hand out nothing more of a browser; it ends with its last episode."""
+        if chromium in self._browsers:
+            self._browsers.remove(chromium)
+        if chromium.live == 0:
             self.later(self._shut(chromium))
 
     def later(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -163,6 +169,7 @@ class Host:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
+        # Playwright's own tasks complain of pages that were closed meanwhile; ours are all waited for.
         self.loop.set_exception_handler(lambda loop, context: None)
         self.loop.run_forever()
         self.loop.close()
@@ -246,13 +253,13 @@ class Host:
         for spares in chromium.spares.values():
             for task in spares:
                 task.cancel()
-        await _quietly(chromium.browser.close())
+        await quietly(chromium.browser.close())
 
     async def _end(self) -> None:
         for chromium in list(self._browsers):
             await self._shut(chromium)
         if self._playwright is not None:
-            await _quietly(self._playwright.stop())
+            await quietly(self._playwright.stop())
         await self.server.stop()
 
 
@@ -262,7 +269,8 @@ def _seen(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-async def _quietly(work: Any) -> None:
+async def quietly(work: Any) -> None:
+    """Wait for what is about to go away anyway, for a while; how it ends does not matter."""
     try:
         await asyncio.wait_for(work, 10)
     except Exception:

@@ -32,7 +32,7 @@ const INPUTS = { checkbox: "checkbox", radio: "radio", submit: "button", button:
 const TAGS = { BUTTON: "button", TEXTAREA: "textbox", SUMMARY: "button", OPTION: "option" };
 const CONTROLS = new Set(["link", "button", "textbox", "searchbox", "combobox", "listbox", "checkbox", "radio",
   "switch", "slider", "spinbutton", "option", "menuitem", "menuitemcheckbox", "menuitemradio", "tab", "treeitem"]);
-const NODES = 60000, CHARS = 400000, NAME = 300, OPTIONS = 40;
+const NODES = 30000, CHARS = 300000, NAME = 300, OPTIONS = 40;
 
 // References. A reading begins with those of the reading that was shown last, so that an element keeps its own while
 // it is shown; what a reading that nobody saw gave out does not count.

@@ -56,7 +56,7 @@ async def put(episode: Episode, state: dict[str, Any]) -> None:
     if episode.active != state["active"]:
         await episode.show(state["active"])
     episode.next_ref = state["next"]
-    episode.view.shown(state["tabs"][state["active"]])
+    episode.view.shown(state["tabs"][state["active"]], episode.turned)
     episode.notes.clear()
 
 

@@ -62,7 +62,8 @@ class Tab:
         self.page = page
         self.cdp = cdp
         self.changed = changed
-        self.crashed = False
+        #: Whether it is being replaced, after dialogs without an end.
+        self.doomed = False
         #: What the page was when it was last shown, and the number of that reading.
         self.seen: dict[str, Any] = {}
         self.shown = 0
@@ -288,7 +289,7 @@ class Tab:
 
 def closed(error: Exception) -> bool:
     """Tell whether Playwright says that a page is no more."""
-    return "has been closed" in str(error) or "Target closed" in str(error)
+    return any(words in str(error) for words in ("has been closed", "Target closed", "crashed"))
 
 
 def _replaced(error: str) -> bool:

