@@ -131,7 +131,7 @@ class Episodes:
 
 
 def items_of(files: Files, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """Return a line per shown episode for lists.
+    """Return a line per shown episode for lists, as texts where there is nothing to reckon with.
 
     Args:
         files: The submission's.
@@ -142,15 +142,15 @@ def items_of(files: Files, outcomes: Mapping[str, Outcome]) -> list[dict[str, An
         one = outcomes.get(receipt.id) or Outcome(receipt.id, "", None, None)
         items.append(
             {
-                "number": number,
                 "status": status_of(one.success),
                 "cut": one.truncated,
                 "task": one_line(receipt.task_id, 80),
-                "env": one_line(receipt.env_id),
+                "env": one_line(receipt.env_id.removeprefix("thinkact/"), 40),
                 "score": one.score,
-                "turns": one.turns,
-                "tokens": one.tokens,
-                "seconds": one.seconds,
+                "score_text": "–" if one.score is None else f"{one.score:.2f}",
+                "turns": str(one.turns),
+                "tokens": f"{one.tokens:,}",
+                "seconds": f"{one.seconds:.2f}",
                 "href": files.href(number),
             }
         )
