@@ -297,37 +297,36 @@ def test_templates_cannot_be_registered_twice_or_wrongly():
 
 
 _DIGEST = """
-import sys, hashlib
+import hashlib
 from thinkact.cli_common import env_class
 from thinkact.envs.web.site import Knobs
 from thinkact.envs.web.tasks import TEMPLATES, build
-all = hashlib.sha256()
-for env_id in sys.argv[1:]:
-    family = env_class(env_id).family
-    for name, each in sorted(TEMPLATES.items()):
-        if name.startswith(family + "/"):
-            split = "hidden" if each.hidden else "train"
-            for number in range(4):
-                problem = build(split, name, number, Knobs(), "indirect")
-                if problem:
-                    starts = [start.digest for start in problem.starts.values()]
-                    all.update(repr((problem.task.prompt, problem.task.goals, problem.task.allowed, starts)).encode())
-print(all.hexdigest())
+
+def digest(env_ids):
+    all = hashlib.sha256()
+    for env_id in env_ids:
+        family = env_class(env_id).family
+        for name, each in sorted(TEMPLATES.items()):
+            if name.startswith(family + "/"):
+                for number in range(2):
+                    problem = build("hidden" if each.hidden else "train", name, number, Knobs(), "indirect")
+                    if problem:
+                        starts = [start.digest for start in problem.starts.values()]
+                        what = (problem.task.prompt, problem.task.goals, problem.task.allowed, starts)
+                        all.update(repr(what).encode())
+    return all.hexdigest()
 """
 
 
 def test_tasks_and_databases_are_the_same_in_every_process():
-    def digest(seed):
-        done = subprocess.run(
-            [sys.executable, "-c", _DIGEST, *WEB_IDS],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert digest("1") == digest("2")
+    here = {}
+    exec(_DIGEST, here)
+    code = f"{_DIGEST}\nimport sys\nprint(digest(sys.argv[1:]), hash('x'))"
+    env = {**os.environ, "PYTHONHASHSEED": "77"}
+    done = subprocess.run([sys.executable, "-c", code, *WEB_IDS], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    digest, salt = done.stdout.split()
+    assert digest == here["digest"](WEB_IDS) and int(salt) != hash("x")
 
 
 # In a real browser.
@@ -356,11 +355,12 @@ def call(tool, **arguments):
 
 
 def first_tasks(family, *, hidden):
-    """One task of each template."""
+    """One task of each template; of the longest, which take as long as all the others, one in all."""
     split = "hidden" if hidden else "eval"
-    for name, each in sorted(TEMPLATES.items()):
-        if name.startswith(f"{family}/") and each.hidden == hidden:
-            yield next(p for p in (build(split, name, n, PLAIN, "plain") for n in range(60)) if p is not None)
+    mine = [each for name, each in sorted(TEMPLATES.items()) if name.startswith(f"{family}/") and each.hidden == hidden]
+    longest = [each.name for each in mine if each.level == 3]
+    for name in (each.name for each in mine if each.name not in longest[1:]):
+        yield next(p for p in (build(split, name, n, PLAIN, "plain") for n in range(60)) if p is not None)
 
 
 def easy_task(env, **wanted):
@@ -464,24 +464,6 @@ def test_who_cannot_do_it_must_say_so_and_who_can_must_not(env):
     assert step.facts["score"] == 1.0 and step.facts["success"]
 
 
-def test_episodes_are_the_same_in_another_process(env):
-    problem = easy_task(env, goals=True)
-    actions, steps = play_expert(env, problem.id)
-    code = (
-        "import sys, json\nfrom thinkact.cli_common import env_class\nfrom thinkact.envs.conformance import play\n"
-        "env = env_class(sys.argv[1])(level=(0, 1, 2, 3), infeasible=0)\n"
-        "steps = play(env, sys.argv[2], json.loads(sys.argv[3]))\nenv.close()\n"
-        "print(json.dumps([[s.observation, s.reward, s.info] for s in steps]))"
-    )
-    where = next(env_id for env_id in WEB_IDS if env_class(env_id) is type(env))
-    done = subprocess.run(
-        [sys.executable, "-c", code, where, problem.id, json.dumps(actions)],
-        env={**os.environ, "PYTHONHASHSEED": "12"}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [[s.observation, s.reward, s.info] for s in steps]
-
-
 def test_pages_show_themselves(env):
     env.reset(options={"task_id": easy_task(env, goals=True).id})
     env.render_mode = "rgb_array"
@@ -493,7 +475,7 @@ def test_pages_show_themselves(env):
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["open", "hidden"])
-def test_every_templates_expert_solves_it(env, hidden):
+def test_the_expert_solves_a_task_of_each_template(env, hidden):
     for problem in first_tasks(env.family, hidden=hidden):
         actions, steps = play_expert(env, problem.id)
         assert steps[-1].facts["score"] == 1.0 and steps[-1].facts["success"], problem.id

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -260,3 +262,24 @@ def test_other_ways_to_show_pages_lead_to_the_same(env):
     problem = task("address-new")
     _, steps = play_expert(env, problem.id)
     assert steps[-1].facts["score"] == 1.0 and steps[-1].facts["success"]
+
+
+_ELSEWHERE = """
+import json, sys
+from thinkact.envs.conformance import play
+from thinkact.envs.web.shop_env import ShopEnv
+
+env = ShopEnv(level=(0, 1, 2, 3))
+steps = play(env, sys.argv[1], json.loads(sys.argv[2]))
+env.close()
+print(json.dumps([[step.observation, step.reward, step.info] for step in steps]))
+"""
+
+
+def test_episodes_are_the_same_in_another_process(env):
+    problem = task("address-main")
+    actions, steps = play_expert(env, problem.id)
+    command = [sys.executable, "-c", _ELSEWHERE, problem.id, json.dumps(actions)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "12"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[step.observation, step.reward, step.info] for step in steps]
