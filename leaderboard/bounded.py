@@ -8,8 +8,10 @@ environment that hangs: a fault of ours), the episode's (:data:`EPISODE_LIMIT`) 
 from __future__ import annotations
 
 import math
+import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,7 +57,14 @@ class BoundedRunner(Runner):
         on_fault: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self._turn_s, self._on_fault = turn_s, on_fault
+        self._hands: deque[_Hand] = deque()
         super().__init__(env_id, concurrency=concurrency, env_kwargs=env_kwargs)
+
+    def close(self) -> None:
+        """Close the environments. Idempotent."""
+        super().close()
+        while self._hands:
+            self._hands.pop().stop()
 
     def _reset(self, live: _Live, *rest: Any) -> None:
         self._bounded(live, "reset", lambda: super(BoundedRunner, self)._reset(live, *rest))
@@ -78,33 +87,69 @@ class BoundedRunner(Runner):
 
     def _discard(self, env: gym.Env[str, str]) -> None:
         # One that hangs in a step may hang in close() too; its sandbox has limits of its own.
-        _within(_CLOSE_S, lambda: super(BoundedRunner, self)._discard(env))
+        self._within(_CLOSE_S, lambda: super(BoundedRunner, self)._discard(env))
 
     def _bounded(self, live: _Live, what: str, work: Callable[[], None]) -> None:
-        if not _within(self._turn_s, work):
+        if not self._within(self._turn_s, work):
             # Whatever the late thread still writes goes into a record that nobody reads.
             live.episode = live.episode.model_copy(deep=True)
             raise TurnLimit(f"{self.env_id}: a {what} took more than {self._turn_s:g} s")
 
-
-def _within(seconds: float, work: Callable[[], None]) -> bool:
-    """Do something in a thread; False when it is not done in time. What it raises is raised here."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
+    def _within(self, seconds: float, work: Callable[[], None]) -> bool:
         try:
-            work()
-        except BaseException as error:
-            raised.append(error)
+            hand = self._hands.pop()
+        except IndexError:
+            hand = _Hand()
+        back = True
+        try:
+            back = hand.do(work, seconds)
+        finally:
+            if back:
+                self._hands.append(hand)
+            else:
+                hand.stop()
+        return back
 
-    thread = threading.Thread(target=run, name="bounded", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        return False
-    if raised:
-        raise raised[0]
-    return True
+
+class _Hand:
+    """A thread that does one thing after another, and is left behind when it does not come back.
+
+    It is kept between turns because tools keep things by thread, and a daemon because one that hangs must not keep the
+    process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._todo: queue.SimpleQueue[tuple[Callable[[], None], queue.SimpleQueue[BaseException | None]] | None] = (
+            queue.SimpleQueue()
+        )
+        threading.Thread(target=self._work, name="bounded", daemon=True).start()
+
+    def do(self, work: Callable[[], None], seconds: float) -> bool:
+        """Do something; False when it is not done in time. What it raises is raised here."""
+        answer: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._todo.put((work, answer))
+        try:
+            raised = answer.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        if raised is not None:
+            raise raised
+        return True
+
+    def stop(self) -> None:
+        """End the thread, once it has come back."""
+        self._todo.put(None)
+
+    def _work(self) -> None:
+        while (asked := self._todo.get()) is not None:
+            work, answer = asked
+            raised = None
+            try:
+                work()
+            except BaseException as error:
+                raised = error
+            answer.put(raised)
+            del asked, work, answer, raised
 
 
 class Guarded:
