@@ -1,13 +1,15 @@
-"""Credit: one advantage per turn from rewards alone, behind one registry and one signature.
+"""Credit: one advantage per turn, behind one registry and one signature.
 
 ``ESTIMATORS[name](batch, **options)`` returns one array per episode, one value per turn; the learner spreads
 it over that turn's sampled tokens. Groups are episodes of the same task.
 
 The baselines of ``reinforce``, ``rloo``, ``turn_rtg`` and ``grouped_gae`` with λ = 1 are built from *other*
 episodes only (leave-one-out). They never depend on the action they judge, so with γ = 1 the policy gradient is
-unbiased, also when the policy decides when to stop. The others are not; their docstrings say how.
+unbiased, also when the policy decides when to stop. So is it with ``vine`` where every turn is forked, and with
+``turn_gae`` where γ = λ = 1. The others are biased; their docstrings say how.
 
-Estimators that compare states more closely, or need forks, are in :mod:`thinkact.policies.advantages_states`.
+Estimators that compare states more closely, or need forks, are in :mod:`thinkact.policies.advantages_states`, those
+that ask a model in :mod:`thinkact.policies.advantages_models`.
 
 Symbols: episode i of a group of G, turn t of T_i, reward r_t, return R_i = Σ r_t, return-to-go
 Ĝ_t = Σ_{u≥t} γ^{u−t} r_u.
