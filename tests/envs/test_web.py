@@ -5,9 +5,11 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,11 +18,12 @@ from thinkact import ENV_ENTRY_POINTS
 from thinkact.cli_common import env_class
 from thinkact.envs.conformance import Subject, budgets_truncate, misuse_raises, play_expert, samples_are_valid, take
 from thinkact.envs.types import SPLITS
+from thinkact.envs.web import look
 from thinkact.envs.web.env import WebEnv
 from thinkact.envs.web.pilot import NotOnPage, Pilot
 from thinkact.envs.web.site import App, Knobs, Page, Site, clock, day, money
 from thinkact.envs.web.store import Allowed, Goal, Store, start_of
-from thinkact.envs.web.tasks import TEMPLATES, build, template
+from thinkact.envs.web.tasks import APPS, TEMPLATES, build, template
 from thinkact.tools.browser import BrowserFault, find_chrome
 
 WEB_IDS = [
@@ -286,6 +289,39 @@ def test_hidden_templates_are_about_a_quarter_of_every_length(cls):
     assert 0.1 <= sum(each.hidden for each in mine) / len(mine) <= 0.45
     for split in SPLITS:
         cls(split=split, level=tuple({each.level for each in mine if each.hidden == (split == "hidden")})).close()
+
+
+_ODD = (
+    "",
+    "-1",
+    "999999999999",
+    "0",
+    "'; DROP TABLE x; --",
+    "x" * 2000,
+    "\x00\x1b[31m",
+    "2026-02-31",
+    "1e309",
+    "é\u202e",
+)
+
+
+@pytest.mark.parametrize("name", sorted(APPS))
+def test_no_request_makes_a_page_fail(name):
+    """Whoever could make a page fail could have episodes thrown away that go badly."""
+    app = APPS[name]
+    site = Site(app, app.start("odd/0", PLAIN), PLAIN)
+    folder = Path(look.__file__).parents[1] / "pages" / name
+    found = [re.findall(r'name="(\w+)"|, "(\w+)"', page.read_text()) for page in sorted(folder.glob("*.html"))]
+    fields = sorted({one or other for each in found for one, other in each})
+    fields = fields or ["q"]
+    for number, page in enumerate(app.pages()):
+        for turn, id in enumerate(("1", "0", "999999999999")):
+            path = re.sub(r"\{\w+:int\}", id, page.path)
+            path = re.sub(r"\{\w+(:path)?\}", ("x", "%27", "..%2f")[turn], path)
+            odd = {field: _ODD[(number + turn + at) % len(_ODD)] for at, field in enumerate(fields)}
+            reply = ask(site, page.method, path, **{"params" if page.method == "GET" else "data": odd})
+            assert reply.status_code < 500 and site.fault is None, f"{page.method} {path} {odd}: {site.fault!r}"
+    site.store.close()
 
 
 def test_templates_cannot_be_registered_twice_or_wrongly():
