@@ -140,7 +140,7 @@ def first_full_night(draw: Draw) -> WebTask | None:
             yield from pilot.click("link", "Next month")
         yield from pilot.answer(there[0])
 
-    return WebTask(prompt, solve, answer=Answer("date", full_nights[0]), steps=9)
+    return WebTask(prompt, solve, answer=Answer("date", full_nights[0]))
 
 
 @template("booking/room-cheapest", app="booking", level=2)

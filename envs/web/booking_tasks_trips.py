@@ -140,9 +140,10 @@ def cancel_flex(draw: Draw) -> WebTask | None:
         return None
     trip, legs = min(flex, key=lambda each: each[1][0]["day"])
     goal, allowed = row_goal("the trip is cancelled", "trip", trip["id"], status="cancelled")
+    home = legs[0]["origin"]
     prompt = draw.say(
-        "Cancel the first of my coming trips that pays everything back when it is cancelled, and no other.",
-        "One of my coming trips must go. Take the earliest one whose price is refunded in full and cancel it.",
+        f"Cancel the first of my coming trips from {home} that pays everything back when it is cancelled.",
+        f"One of my coming trips from {home} must go. Cancel the earliest one whose price is refunded in full.",
     )
 
     def solve(pilot: Pilot) -> Moves:

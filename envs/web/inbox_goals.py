@@ -81,7 +81,7 @@ def write(draw: Draw, *letters: Letter, draft: int = 0) -> Wants:
     return tuple(goals), tuple(allowed)
 
 
-def change(draw: Draw, what: str, mails: Sequence[sqlite3.Row], **values: Any) -> Wants:
+def change(what: str, mails: Sequence[sqlite3.Row], **values: Any) -> Wants:
     """Return a goal for every mail that gets these values, and leave for that."""
     where = " AND ".join(f"{column} = ?" for column in values)
     ids = ", ".join(str(mail["id"]) for mail in mails)
@@ -99,7 +99,7 @@ def change(draw: Draw, what: str, mails: Sequence[sqlite3.Row], **values: Any) -
     )
 
 
-def add_label(draw: Draw, name: str, mails: Sequence[sqlite3.Row]) -> Wants:
+def add_label(name: str, mails: Sequence[sqlite3.Row]) -> Wants:
     """Return a goal for every mail that gets a label, and leave for that."""
     label = f"label_id = (SELECT id FROM label WHERE name = '{name}')"
     ids = ", ".join(str(mail["id"]) for mail in mails)

@@ -39,7 +39,7 @@ def _one(draw: Draw, deed: str, where: str = "1") -> WebTask | None:
     if mail is None:
         return None
     button, values, *phrasings = _DEEDS[deed]
-    goals, allowed = change(draw, button.lower(), [mail], **values)
+    goals, allowed = change(button.lower(), [mail], **values)
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_mail(pilot, mail["subject"], mail["sender"])
@@ -78,7 +78,7 @@ def not_spam(draw: Draw) -> WebTask | None:
     """A mail that landed among spam by mistake."""
     mail = draw.pick("SELECT * FROM mail WHERE kind = 'ham' ORDER BY id")
     assert mail is not None
-    goals, allowed = change(draw, "back in the inbox", [mail], folder="Inbox")
+    goals, allowed = change("back in the inbox", [mail], folder="Inbox")
     prompt = draw.say(
         f"A mail from {mail['sender']} landed in the spam folder by mistake. Move it to the inbox.",
         f"{mail['sender']} wrote to me about keys, but the mail is among spam. Get it back into the inbox.",
@@ -99,7 +99,7 @@ def label_one(draw: Draw) -> WebTask | None:
     mail, label = any_mail(draw, "kind NOT IN ('invoice')"), draw.rng.choice(LABELS)
     if mail is None:
         return None
-    goals, allowed = add_label(draw, label, [mail])
+    goals, allowed = add_label(label, [mail])
     prompt = draw.say(f"Label {named(mail)} “{label}”.", f"Add the label {label} to {named(mail)}.")
 
     def solve(pilot: Pilot) -> Moves:
@@ -121,7 +121,7 @@ def read_all_from(draw: Draw) -> WebTask | None:
         return None
     sender = draw.rng.choice(senders)[0]
     wanted = draw.rows("SELECT * FROM mail WHERE folder = 'Inbox' AND read = 0 AND sender = ? ORDER BY id", sender)
-    goals, allowed = change(draw, "read", wanted, read=1)
+    goals, allowed = change("read", wanted, read=1)
     prompt = draw.say(
         f"Mark all unread mails from {sender} as read.", f"I have seen what {sender} wrote: mark it all as read."
     )
@@ -132,7 +132,7 @@ def read_all_from(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Mark as read")
         yield from pilot.done()
 
-    return WebTask(prompt, solve, goals, allowed, steps=9)
+    return WebTask(prompt, solve, goals, allowed)
 
 
 @template("inbox/old-newsletters", app="inbox", level=1)
@@ -143,7 +143,7 @@ def old_newsletters(draw: Draw) -> WebTask | None:
     old = mails(draw, "newsletter", "sender = ? AND sent < ?", name, day)
     if len(old) < 1 or len(old) == len(mails(draw, "newsletter", "sender = ?", name)):
         return None
-    goals, allowed = change(draw, "deleted", old, folder="Trash")
+    goals, allowed = change("deleted", old, folder="Trash")
     prompt = draw.say(
         f"Delete every issue of {name} that was sent before {day}, and no other.",
         f"Throw away the issues of {name} from before {day}; I want to keep the later ones.",
@@ -155,7 +155,7 @@ def old_newsletters(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Delete")
         yield from pilot.done()
 
-    return WebTask(prompt, solve, goals, allowed, steps=9)
+    return WebTask(prompt, solve, goals, allowed)
 
 
 @template("inbox/all-newsletters", app="inbox", level=2)
@@ -166,7 +166,7 @@ def all_newsletters(draw: Draw) -> WebTask | None:
     old = mails(draw, "newsletter", "sent < ?", day)
     deed = draw.rng.choice(("archive", "delete"))
     button, values, *_ = _DEEDS[deed]
-    goals, allowed = change(draw, button.lower(), old, **values)
+    goals, allowed = change(button.lower(), old, **values)
     listed = f"{', '.join(senders[:-1])} and {senders[-1]}"
     prompt = draw.say(
         f"{button} every newsletter (those of {listed}) that was sent before {day}.",
@@ -190,7 +190,7 @@ def label_invoices(draw: Draw) -> WebTask | None:
     assert mail is not None
     firm = mail["sender"]
     bare = mails(draw, "invoice", "sender = ? AND id NOT IN (SELECT mail_id FROM mail_label)", firm)
-    goals, allowed = add_label(draw, "Invoices", bare)
+    goals, allowed = add_label("Invoices", bare)
     if not goals:
         return None
     prompt = draw.say(
@@ -205,7 +205,7 @@ def label_invoices(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Add label")
         yield from pilot.done()
 
-    return WebTask(prompt, solve, goals, allowed, steps=9)
+    return WebTask(prompt, solve, goals, allowed)
 
 
 @template("inbox/new-label", app="inbox", level=2)
@@ -215,7 +215,7 @@ def new_label(draw: Draw) -> WebTask | None:
     assert mail is not None
     project = project_of(mail)
     about = draw.rows("SELECT * FROM mail WHERE folder = 'Inbox' AND instr(subject, ?) ORDER BY id", project)
-    goals, allowed = add_label(draw, project, about)
+    goals, allowed = add_label(project, about)
     made = Goal("the label is made", "SELECT count(*) FROM label WHERE name = ?", (project,), weight=2.0)
     prompt = draw.say(
         f"Make a label “{project}” and put it on every mail in the inbox that has {project} in its subject.",
@@ -245,7 +245,7 @@ def unstar_all(draw: Draw) -> WebTask | None:
         return None
     kept = draw.rng.choice(starred)
     rest = [mail for mail in starred if mail["id"] != kept["id"]]
-    goals, allowed = change(draw, "star removed", rest, starred=0)
+    goals, allowed = change("star removed", rest, starred=0)
     prompt = draw.say(
         f"Remove the star from all my mails except {named(kept)}.",
         f"Only {named(kept)} shall stay starred. Take the star off all the others.",
@@ -275,9 +275,9 @@ def star_and_archive(draw: Draw) -> WebTask | None:
     if found["deadline"]["starred"]:
         return None
     goals, allowed = together(
-        change(draw, "deadline starred", [found["deadline"]], starred=1),
-        change(draw, "door code archived", [found["code"]], folder="Archive"),
-        add_label(draw, label, [found["request"]]),
+        change("deadline starred", [found["deadline"]], starred=1),
+        change("door code archived", [found["code"]], folder="Archive"),
+        add_label(label, [found["request"]]),
     )
     prompt = draw.say(
         f"For the project {project}: star the mail about the deadline, archive the one with the door code and label "

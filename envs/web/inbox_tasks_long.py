@@ -38,7 +38,7 @@ def forward_invoice(draw: Draw) -> WebTask | None:
     assert mail is not None
     latest, who, label = mails(draw, "invoice", "sender = ?", mail["sender"])[-1], a_contact(draw), "Receipts"
     letter = forwarded(draw, latest, who["email"])
-    goals, allowed = together(write(draw, letter), add_label(draw, label, [latest]))
+    goals, allowed = together(write(draw, letter), add_label(label, [latest]))
     prompt = draw.say(
         f"Forward the latest invoice from {mail['sender']} to my {who['role']}, then label that invoice {label}.",
         f"My {who['role']} needs the newest invoice of {mail['sender']}: forward it, and put the label {label} on the "
@@ -68,9 +68,7 @@ def reply_and_file(draw: Draw) -> WebTask | None:
     project = project_of(mail)
     source = mails(draw, "deadline", "instr(subject, ?)", project)[0]
     day = re.findall(r"due on (\S+)\.", source["body"])[0]
-    goals, allowed = together(
-        write(draw, reply_to(mail, day)), change(draw, "archived", [mail, source], folder="Archive")
-    )
+    goals, allowed = together(write(draw, reply_to(mail, day)), change("archived", [mail, source], folder="Archive"))
     prompt = draw.say(
         f"Reply to the question about {project} with the deadline of that project (only the date, YYYY-MM-DD), then "
         "archive both the question and the mail with the deadline.",
@@ -125,7 +123,7 @@ def invoices_round(draw: Draw) -> WebTask | None:
     assert mail is not None
     theirs, who = mails(draw, "invoice", "sender = ?", mail["sender"]), a_contact(draw)
     letters = [forwarded(draw, each, who["email"]) for each in theirs]
-    goals, allowed = together(write(draw, *letters), change(draw, "archived", theirs, folder="Archive"))
+    goals, allowed = together(write(draw, *letters), change("archived", theirs, folder="Archive"))
     prompt = draw.say(
         f"Forward each of the invoices from {mail['sender']} in my inbox to my {who['role']}, one by one, and archive "
         "them all.",
@@ -159,7 +157,7 @@ def answer_everyone(draw: Draw) -> WebTask | None:
     if any(mail["starred"] for mail in asked):
         return None
     letters = [reply_to(mail, days[mail["id"]]) for mail in asked]
-    goals, allowed = together(write(draw, *letters), change(draw, "starred", asked, starred=1))
+    goals, allowed = together(write(draw, *letters), change("starred", asked, starred=1))
     names = ", ".join(project_of(mail) for mail in asked)
     prompt = draw.say(
         f"I was asked until when parts of {names} can be handed in. Reply to each of the three mails with the right "
@@ -198,7 +196,7 @@ def hand_over(draw: Draw) -> WebTask | None:
     may_set = Allowed("setting", is_set, ("value",), ("update",), params=(text,))
     goals, allowed = together(
         write(draw, *letters),
-        add_label(draw, label, kept),
+        add_label(label, kept),
         ((made,), (may_make,)),
         ((away,), (may_set,)),
     )
@@ -238,9 +236,9 @@ def clean_up(draw: Draw) -> WebTask | None:
     if not old or ham is None:
         return None
     goals, allowed = together(
-        change(draw, "deleted", old, folder="Trash"),
-        add_label(draw, "Receipts", bills),
-        change(draw, "back in the inbox", [ham], folder="Inbox"),
+        change("deleted", old, folder="Trash"),
+        add_label("Receipts", bills),
+        change("back in the inbox", [ham], folder="Inbox"),
     )
     prompt = draw.say(
         f"Please tidy up: delete the issues of {senders[0]} and {senders[1]} from before {day}, put the label Receipts "
