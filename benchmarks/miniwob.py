@@ -12,14 +12,16 @@ import sys
 from typing import Any
 
 from thinkact.envs import Conversation, Message
+from thinkact.envs.conformance import RULES, Subject
 from thinkact.envs.miniwob import catalogue
 from thinkact.envs.miniwob.env import SEEDS, MiniWoBEnv
+from thinkact.envs.types import SPLITS
 
 
 def table() -> str:
     lines = ["| task | split | turns | solved from text |", "|---|---|---|---|"]
     for name in catalogue.TASKS:
-        split = "hidden" if name in catalogue.HIDDEN else "train, eval"
+        split = ", ".join(split for split in SPLITS if name in catalogue.names(split))
         reason = catalogue.BEYOND_TEXT.get(name)
         lines.append(f"| {name} | {split} | {catalogue.turns(name)} | {'yes' if reason is None else f'no: {reason}'} |")
     return "\n".join(lines)
@@ -39,9 +41,25 @@ def played(env: MiniWoBEnv, task_id: str) -> tuple[float, int]:
     return float(info["score"]), turns
 
 
+def contract() -> int:
+    # Tasks whose text varies enough that no two splits ever ask the same.
+    some = ("email-inbox", "enter-password", "read-table", "login-user", "multi-layouts")
+    subject = Subject("thinkact/MiniWoB-v0", tasks=3, kwargs={"tasks": some, "max_turns": 8})
+    broken = 0
+    for rule in RULES:
+        try:
+            rule(subject)
+            print(f"ok      {rule.__name__}", flush=True)
+        except Exception as error:
+            broken += 1
+            print(f"BROKEN  {rule.__name__}: {error}", flush=True)
+    return 1 if broken else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the table and play nothing")
+    parser.add_argument("--contract", action="store_true", help="check the contract of environments")
     parser.add_argument("--seeds", type=int, default=1, help="how many of each task")
     parser.add_argument("--only", nargs="*", help="these tasks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -49,6 +67,8 @@ def main() -> int:
     if options.table:
         print(table())
         return 0
+    if options.contract:
+        return contract()
     envs = {"train": MiniWoBEnv(tasks="all"), "hidden": MiniWoBEnv(tasks="all", split="hidden")}
     names = options.only or [name for name in catalogue.TASKS if name not in catalogue.BEYOND_TEXT]
     failed: list[str] = []
