@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import secrets
 import socket
@@ -170,6 +171,8 @@ def play_in_browser(
     cls = common.env_class(env_id)
     if "rgb_array" not in cls.metadata["render_modes"]:
         raise UserError(f"{env_id} is not in a browser; play it in the terminal, without --headful and --serve.")
+    if not serve and sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError("--headful opens a window and there is no display here: use --serve.")
     env = gym.make(env_id, **kwargs, **({} if serve else {"headful": True}))
     try:
         bare = cast(ToolEnv[Any], env.unwrapped)

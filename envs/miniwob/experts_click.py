@@ -228,11 +228,9 @@ def identify_shape(hand: Hand) -> Turns:
 def navigate_tree(hand: Hand) -> Turns:
     """Open folders until the name is seen."""
     wanted = hand.quoted()[0]
-    opened = 0
     while not hand.page.all("", exactly(wanted)):
         closed = hand.page.all("", lambda name: "expandable" in name)
         if not closed:
             break
         yield from hand.click(closed[0])
-        opened += 1
     yield from hand.click(wanted)

@@ -65,9 +65,6 @@ def email_forward_worded(hand: Hand) -> Turns:
     yield from _forward(hand, known[-1])
 
 
-_POST_CONTROL = re.compile(r"reply|retweet|like|share|more")
-
-
 def _post_of(hand: Hand, user: str, control: str) -> list[str]:
     """Return the refs of a control on every post of a user."""
     refs = []

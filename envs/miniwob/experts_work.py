@@ -45,7 +45,6 @@ def book_flight(hand: Hand) -> Turns:
     times = [_minutes(text) for text in re.findall(r"\d+h \d+m", hand.page.text)]
     prices = [int(each.name.split("$")[1]) for each in offers]
     values = prices if kind == "cheapest" else times
-    # The page may show a part only: what is further down has its turn when it is read.
     yield from hand.click(offers[values.index(min(values))])
 
 
@@ -149,21 +148,12 @@ def text_editor(hand: Hand) -> Turns:
     """Give a word, or everything, a style."""
     whole = "everything" in hand.goal
     style = next((style for style in _EDITOR_STYLES if f"style {style}" in hand.goal), "")
-    text = next(
-        each
-        for each in hand.page.elements
-        if " " in each.name
-        and each.name.endswith((".", ","))
-        or each.role == "textbox"
-        or " " in each.name
-        and each.name[0].isupper()
-        and each.name != "Submit"
-    )
+    text = hand.page.one("textbox")
     yield from hand.click(text)
     yield from hand.press("Control+a")
     if not whole:
         word = hand.found(r"give the text (\S+) the")[0]
-        words = text.name.split(" ") if text.role != "textbox" else text.value.split(" ")
+        words = text.value.split(" ")
         before = len(" ".join(words[: words.index(word)])) + (words.index(word) > 0)
         yield from hand.press("ArrowLeft", *["ArrowRight"] * before, *["Shift+ArrowRight"] * len(word))
     if style:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 #: A script's turns: it yields action text and is sent the observation that came of it.
@@ -12,7 +12,6 @@ Turns = Generator[str, str, None]
 
 _ELEMENT = re.compile(r'^ *(?:- )?(?P<role>[\w-]+) \[(?P<ref>e\d+)\](?: "(?P<name>(?:[^"\\]|\\.)*)")?(?P<rest>.*)$')
 _VALUE = re.compile(r'value="((?:[^"\\]|\\.)*)"')
-_OPTIONS = re.compile(r"options: (.*)$")
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,6 @@ class Element:
         """What is in the field."""
         found = _VALUE.search(self.rest)
         return _plain(found[1]) if found else ""
-
-    @property
-    def options(self) -> list[str]:
-        """What a combo box offers."""
-        found = _OPTIONS.search(self.rest)
-        return found[1].split(", ") if found else []
-
-    def has(self, flag: str) -> bool:
-        """Tell whether the line carries a flag, such as ``checked``."""
-        return f"[{flag}]" in self.rest
 
 
 def _plain(text: str) -> str:
@@ -148,8 +137,3 @@ class Hand:
     def submit(self, name: str = "Submit") -> Turns:
         """Click the button that ends most tasks."""
         yield from self.click(name, "button")
-
-
-def numbers(text: str) -> Iterator[float]:
-    """Return the numbers in a text."""
-    return (float(each) for each in re.findall(r"-?\d+(?:\.\d+)?", text))

@@ -1,7 +1,8 @@
 """Every task of MiniWoB: which split, what it needs, and whether its expert solves it.
 
-python benchmarks/miniwob.py --seeds 5 --json      plays every expert on so many seeds
-python benchmarks/miniwob.py --table               prints the table of docs/miniwob.md, plays nothing
+python benchmarks/miniwob_experts.py --seeds 5 --json      plays every expert on so many seeds
+python benchmarks/miniwob_experts.py --contract            checks every rule that environments must keep; minutes
+python benchmarks/miniwob_experts.py --table               prints the table of docs/miniwob.md, plays nothing
 """
 
 from __future__ import annotations
