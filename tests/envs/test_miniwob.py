@@ -36,7 +36,7 @@ def _lacking():
 LACKING = _lacking()
 pytestmark = pytest.mark.skipif(bool(LACKING) and os.environ.get("CI") != "true", reason=LACKING or "nothing lacks")
 FIRST_SEED = {"train": 0, "eval": SEEDS, "hidden": 2 * SEEDS}
-#: Variants of a task share a script, so one of them speaks for it; benchmarks/miniwob_experts.py plays all, on many seeds.
+#: Variants of a task share a script, so one of them speaks for it; benchmarks/miniwob_experts.py plays all of them.
 ONE_EACH = sorted({script: name for name, script in reversed(SCRIPTS.items())}.values())[::4]
 
 
@@ -235,8 +235,8 @@ def test_nothing_is_worth_nothing_and_outcome_pays_at_the_end():
         env.close()
 
 
-#: The rules that are cheap. The others play and restore hundreds of pages: benchmarks/miniwob_experts.py --contract has them
-#: all, and the tests above show their points for this family.
+#: The rules that are cheap. The others play and restore hundreds of pages: `benchmarks/miniwob_experts.py --contract`
+#: has them all, and the tests above show their points for this family.
 CHEAP = ("gymnasium_accepts_it", "vector_environments_agree", "budgets_truncate", "misuse_raises")
 SHORT = {"tasks": ("click-test-2", "enter-password", "simple-arithmetic"), "max_turns": 5}
 
