@@ -10,6 +10,8 @@ from thinkact.envs.web.shop_data import DELIVERIES
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot
 
 ONE_SIZE = "One size"
+#: The name of the first product in a list with prices.
+FIRST_LISTED = r'^.*link \[e[0-9]+\] "([^"]+)" \| \$'
 
 
 @dataclass(frozen=True)

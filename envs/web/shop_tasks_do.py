@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from thinkact.envs.web.shop_data import CATEGORIES
-from thinkact.envs.web.shop_moves import Item, cart_may_hold, fill_cart, in_cart, items, narrow, open_product
+from thinkact.envs.web.shop_moves import (
+    FIRST_LISTED,
+    Item,
+    cart_may_hold,
+    fill_cart,
+    in_cart,
+    items,
+    narrow,
+    open_product,
+)
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask, template
-
-FIRST_PAGE = r'^.*link \[e[0-9]+\] "([^"]+)" \| \$'
 
 
 def wished(product: int, name: str, weight: float = 1.0) -> Goal:
@@ -107,7 +114,7 @@ def cart_cheapest(draw: Draw) -> WebTask | None:
 
     def solve(p: Pilot) -> Moves:
         yield from narrow(p, {"Category": category.name, "Colour": color, "Sort by": "Price: low to high"})
-        yield from p.click("link", p.read(FIRST_PAGE))
+        yield from p.click("link", p.read(FIRST_LISTED))
         yield from p.select("Colour", color)
         yield from p.click("button", "Add to cart")
         yield from p.done()
@@ -140,7 +147,7 @@ def wish_best_rated(draw: Draw) -> WebTask | None:
 
     def solve(p: Pilot) -> Moves:
         yield from narrow(p, {"Category": category.name, "Sort by": "Rating"}, high=high)
-        yield from p.click("link", p.read(FIRST_PAGE))
+        yield from p.click("link", p.read(FIRST_LISTED))
         yield from p.click("button", "Add to wish list")
         yield from p.done()
 

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from thinkact.envs.web.shop_data import CATEGORIES, REASONS
-from thinkact.envs.web.shop_moves import bought, buying, check_out, fill_cart, items, narrow, one_of, open_order, way
+from thinkact.envs.web.shop_moves import (
+    FIRST_LISTED,
+    bought,
+    buying,
+    check_out,
+    fill_cart,
+    items,
+    narrow,
+    one_of,
+    open_order,
+    way,
+)
 from thinkact.envs.web.shop_tasks_account import address_words, fill_address, new_address
-from thinkact.envs.web.shop_tasks_do import FIRST_PAGE, wish_for, wished
+from thinkact.envs.web.shop_tasks_do import wish_for, wished
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask, template
 
 
@@ -74,7 +85,7 @@ def wish_categories(draw: Draw) -> WebTask | None:
     def solve(p: Pilot) -> Moves:
         for each in chosen:
             yield from narrow(p, {"Category": each.name, "Sort by": "Price: low to high"})
-            yield from p.click("link", p.read(FIRST_PAGE))
+            yield from p.click("link", p.read(FIRST_LISTED))
             yield from p.click("button", "Add to wish list")
         yield from p.done()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from thinkact.envs.web.shop_data import BRANDS, CATEGORIES, STATUSES
-from thinkact.envs.web.shop_moves import items, narrow, open_order, open_product
+from thinkact.envs.web.shop_moves import FIRST_LISTED, items, narrow, open_order, open_product
 from thinkact.envs.web.tasks import Answer, Draw, Moves, Pilot, WebTask, template
 
 PRICE = r"\$([0-9,]+\.[0-9]{2})"
@@ -169,7 +169,7 @@ def cheapest_of(draw: Draw) -> WebTask | None:
 
     def solve(p: Pilot) -> Moves:
         yield from narrow(p, {"Category": category.name, **choices, "Sort by": sort})
-        yield from p.answer(best_name(p))
+        yield from p.answer(p.read(FIRST_LISTED))
 
     adjective = "most expensive" if down else "cheapest"
     return WebTask(
@@ -185,11 +185,6 @@ def cheapest_of(draw: Draw) -> WebTask | None:
         answer=Answer("name", best),
         steps=7,
     )
-
-
-def best_name(p: Pilot) -> str:
-    """Return the name of the first product in the list on the page."""
-    return p.read(r'^.*link \[e[0-9]+\] "([^"]+)" \| \$')
 
 
 @template("shop/count-of", app="shop", level=1)

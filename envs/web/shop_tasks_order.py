@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thinkact.envs.web.shop_data import CATEGORIES, REASONS
 from thinkact.envs.web.shop_moves import (
+    FIRST_LISTED,
     Item,
     Way,
     apply_coupon,
@@ -23,7 +24,7 @@ from thinkact.envs.web.shop_moves import (
     way,
 )
 from thinkact.envs.web.shop_tasks_account import address_words, fill_address, new_address
-from thinkact.envs.web.shop_tasks_do import FIRST_PAGE, wish_for, wished
+from thinkact.envs.web.shop_tasks_do import wish_for, wished
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask, template
 
 
@@ -89,7 +90,7 @@ def order_cheapest(draw: Draw) -> WebTask | None:
 
     def solve(p: Pilot) -> Moves:
         yield from narrow(p, {"Category": category.name, "Brand": brand, "Sort by": "Price: low to high"})
-        yield from p.click("link", p.read(FIRST_PAGE))
+        yield from p.click("link", p.read(FIRST_LISTED))
         yield from choose(p, item)
         yield from check_out(p, by)
         yield from p.done()

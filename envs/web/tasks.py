@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sqlite3
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,16 +18,14 @@ from typing import Any, Literal, TypeVar
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.types import Split
-from thinkact.envs.web.pilot import Pilot
+from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.site import NOW, App, Knobs
 from thinkact.envs.web.store import Allowed, Goal, Start
 
-__all__ = ["Allowed", "Answer", "Draw", "Goal", "Pilot", "Problem", "Template", "WebTask", "build", "template"]
+__all__ = ["Allowed", "Answer", "Draw", "Goal", "Moves", "Pilot", "Problem", "Template", "WebTask", "build", "template"]
 
 ItemT = TypeVar("ItemT")
 Wording = Literal["plain", "indirect"]
-#: What an expert is: actions out, observations in.
-Moves = Generator[str, str, None]
 #: Seeds of databases per split, and numbers of tasks per template.
 DATABASES, NUMBERS = 100, 100_000
 LEVELS = range(4)
