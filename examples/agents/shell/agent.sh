@@ -12,10 +12,7 @@ while IFS= read -r line; do
     task=${task%%. f(*}
     case $task in
     'Write f(x): '*) ;;
-    *)
-      echo '{"type":"action","id":"'"$id"'","error":"not a task for me"}'
-      continue
-      ;;
+    *) echo '{"type":"action","id":"'"$id"'","error":"not a task for me"}' && continue ;;
     esac
     number=${task##* }
     case $task in
