@@ -45,6 +45,7 @@ _USER_ERRORS = frozenset(
     {
         "gymnasium.error.Error",
         "thinkact.cli_common.UserError",
+        "thinkact.envs.miniwob.site.MiniWobMissing",
         "thinkact.leaderboard.agents.SpecError",
         "thinkact.leaderboard.journal.JournalBusy",
         "thinkact.leaderboard.records.RejectedSubmission",
@@ -91,6 +92,7 @@ def explain(error: BaseException) -> str | None:
 
 _EXTRAS = {name: "train" for name in ("torch", "transformers", "safetensors", "gguf", "peft", "matplotlib")}
 _EXTRAS |= {name: "corpus" for name in ("selectolax", "pypdf", "markdown_it")}
+_EXTRAS |= {name: "browser" for name in ("playwright", "uvicorn", "starlette", "PIL")}
 _EXTRAS |= {"tensorboard": "train", "tokenizers": "train", "huggingface_hub": "train", "docker": "docker"}
 _EXTRAS |= {"starlette": "serve", "uvicorn": "serve"}
 

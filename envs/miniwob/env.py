@@ -76,7 +76,7 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
         split: ``train`` and ``eval`` have the same tasks and other seeds; ``hidden`` has tasks of its own.
         reward: ``"step"`` or ``"outcome"``; the same here, since a page pays at the end only.
         tasks: ``"text"``: the tasks that need no pixels and no drags (see docs/miniwob.md); ``"all"``; or names such
-            as ``click-test,login-user``, of which those of the split are drawn.
+            as ``click-test,email-inbox``, of which those of the split are drawn.
         pixels: Also give the call ``click_at``, for agents that see the page.
         max_turns: Turns of an episode; by default what the task needs, with room.
         headful: Show the browser's window.
