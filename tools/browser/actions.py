@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Action = Callable[["Episode", Mapping[str, Any], float], Awaitable[None]]
 
 #: Characters that are typed key by key; of a longer text only the last one is, the rest is put in at once.
-TYPED = 40
+TYPED = 4
 _KEYS = (
     "Enter Tab Escape Backspace Delete Insert Home End PageUp PageDown Space "
     "ArrowUp ArrowDown ArrowLeft ArrowRight F1 F2 F3 F4 F5 F6 F7 F8 F9 F10 F11 F12"

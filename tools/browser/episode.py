@@ -160,7 +160,12 @@ class Episode(Tabs):
         """Return the state of the last observation; see :mod:`thinkact.tools.browser.states`."""
         async with self.lease.chromium.turns:
             self._check()
-            return await states.take(self)
+            try:
+                return await states.take(self)
+            except NotExact:
+                raise
+            except Exception as error:
+                raise self._fault(f"snapshot: {error}") from error
 
     async def restore(self, state: dict[str, Any]) -> None:
         """Bring back a state; see :mod:`thinkact.tools.browser.states`."""
@@ -228,8 +233,7 @@ class Episode(Tabs):
         """
         if len(self.tabs) >= self.options.max_tabs:
             raise PageMistake(f"there are {len(self.tabs)} tabs already; close one first.")
-        page = await self.lease.context.new_page()
-        await self._attaching[page]
+        await self._open_tab()
 
     async def show(self, index: int) -> None:
         """Look at another tab."""
@@ -271,8 +275,10 @@ class Episode(Tabs):
             except Gone:
                 await self._until_closed(tab)
                 continue
+            if tab is not self.tab:
+                continue
             quiet = not (tab.busy or self.visit.in_flight or self._opening or self._attaching)
-            self.settled = done and quiet and epoch == self._epoch and tab is self.tab
+            self.settled = done and quiet and epoch == self._epoch
             if self.settled or late:
                 if not self.settled:
                     self.notes.append("The page did not finish loading.")

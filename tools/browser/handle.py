@@ -155,4 +155,4 @@ class BrowserHandle:
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         # Every wait inside has a limit of its own; this one is for what nobody thought of.
-        return self._open.host.call(work, 4 * self.options.action_timeout + START)
+        return self._open.host.call(work, 10 * self.options.action_timeout + START)

@@ -26,7 +26,8 @@ async def take(episode: Episode) -> dict[str, Any]:
     Raises:
         NotExact: The page had not settled.
     """
-    if not episode.settled or any(tab.hung for tab in episode.tabs) or episode.tab.busy or episode.visit.in_flight:
+    unsettled = not episode.settled or episode.tab.busy or episode.visit.in_flight
+    if unsettled or any(tab.hung or not tab.seen for tab in episode.tabs):
         raise NotExact("the page has not settled.")
     cookies = [each for each in await episode.lease.context.cookies() if each["name"] != COOKIE]
     return {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from thinkact.tools.browser.host import Host, Lease, quietly
+from thinkact.tools.browser.host import START, Host, Lease, quietly
 from thinkact.tools.browser.server import Visit
 from thinkact.tools.browser.tab import Tab
 from thinkact.tools.browser.text import told
@@ -94,6 +94,13 @@ class Tabs:
         self.active = len(self.tabs) - 1
         self.turned += 1
 
+    async def _open_tab(self) -> None:
+        page = await self.lease.context.new_page()
+        if attaching := self._attaching.get(page):
+            await attaching
+        if all(tab.page is not page for tab in self.tabs):
+            raise BrowserFault("a new tab went away.")
+
     def _watch(self, tab: Tab) -> None:
         def opens(_: Any) -> None:
             self._opening += 1
@@ -145,14 +152,13 @@ class Tabs:
 
     async def _replace(self, tab: Tab) -> None:
         """Put an empty tab in the place of one that is lost."""
-        page = await self.lease.context.new_page()
-        await self._attaching[page]
+        await self._open_tab()
         self.tabs[-1].before = [*tab.before, str(tab.seen["url"])]
         await quietly(tab.page.close())
 
     async def _until_closed(self, tab: Tab) -> None:
         """Wait for the news that a tab was closed, after it did not answer."""
-        limit = time.monotonic() + 5.0
+        limit = time.monotonic() + START
         while tab in self.tabs:
             self._check()
             if time.monotonic() > limit:

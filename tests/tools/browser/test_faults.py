@@ -1,12 +1,12 @@
 """What breaks is told in bounded time: a page's own doing as a page, ours as a fault; and nothing is left behind."""
 
 import asyncio
+import datetime
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -226,35 +226,45 @@ def test_a_browser_is_replaced_when_it_has_served_enough(browse, monkeypatch):
     assert gone([main])
 
 
-CHILD = textwrap.dedent("""
-    import os, sys
-    sys.path.insert(0, {folder!r})
-    from conftest import Driver
-    page = Driver().open("<p>child</p>")
-    print(os.getpid(), page.lines, flush=True)
-    {then}
-""")
+STEPS = [("fill", {"ref": "e2", "text": "tea"}), ("click", {"ref": "e1"}), ("back", {})]
+PAGES = {
+    "/": """<title>T</title><a href=/2>go</a><input aria-label=q><ul><li>a<li>b</ul><script>
+        document.body.append(Math.random(), ' ', new Date().toISOString(), ' ', Object.keys({b: 1, a: 2}))</script>""",
+    "/2": "<button>x</button><table><tr><td>1<td>2</table>",
+}
+CHILD = """
+import sys, datetime
+sys.path.insert(0, sys.argv[1])
+from conftest import Driver
+page = Driver().open(eval(sys.argv[2]), now=datetime.datetime(2026, 1, 2))
+print(page.text, *(page.do(name, **arguments) for name, arguments in eval(sys.argv[3])), "shown", sep="\\n", flush=True)
+sys.stdin.readline()
+"""
 
 
-@pytest.mark.parametrize("then", ["", "import time; time.sleep(600)"])
-def test_nothing_is_left_when_a_process_ends(then):
-    code = CHILD.format(folder=os.path.dirname(__file__), then=then or "sys.stdin.readline()")
-    child = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+@pytest.mark.parametrize("end", ["return", "kill"])
+def test_another_process_shows_the_same_bytes_and_leaves_nothing(browse, end):
+    page = browse(PAGES, now=datetime.datetime(2026, 1, 2))
+    here = "\n".join([page.text, *(page.do(name, **arguments) for name, arguments in STEPS), "shown\n"])
+    command_line = [sys.executable, "-c", CHILD, os.path.dirname(__file__), repr(PAGES), repr(STEPS)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    child = subprocess.Popen(command_line, env={**os.environ, "PYTHONHASHSEED": "1"}, text=True, **pipes)
     try:
-        assert b"['child']" in child.stdout.readline()
+        there = ""
+        while not there.endswith("\nshown\n") and (line := child.stdout.readline()):
+            there += line
+        assert here == there
+        assert "2026-01-02T00:00:00.000Z b,a" in here and here.count("URL:") == 4
         below = children(child.pid)
-        if not then:
-            assert len(below) >= 3
-            child.stdin.write(b"\n")
-        elif "sleep" in then:
+        assert len(below) >= 3
+        if end == "kill":
             child.kill()
-        out, err = child.communicate(timeout=60)
+        _, error = child.communicate("\n", timeout=60)
         assert gone(below), [command(pid) for pid in below]
-        assert err == b""
+        assert error == ""
     finally:
         child.kill()
+        child.wait()
 
 
 def _in_child(pipe):

@@ -1,10 +1,5 @@
 """What a page reads like: names, states, tables, hidden things, parts, differences, and pages that lie."""
 
-import datetime
-import os
-import subprocess
-import sys
-
 from thinkact.tools.browser.text import difference, paginate
 
 
@@ -241,28 +236,3 @@ def test_parts_and_differences_lose_nothing():
     assert all(len(part) <= 10 for part in paginate(lines, 10))
     assert paginate([], 10) == [""]
     assert difference(["x", "y"], ["x", "z"])[1:] == ["~ y", "+ z"]
-
-
-STEPS = [("fill", {"ref": "e2", "text": "tea"}), ("click", {"ref": "e1"}), ("back", {})]
-PAGES = {
-    "/": """<title>T</title><a href=/2>go</a><input aria-label=q><ul><li>a<li>b</ul><script>
-        document.body.append(Math.random(), ' ', new Date().toISOString(), ' ', Object.keys({b: 1, a: 2}))</script>""",
-    "/2": "<button>x</button><table><tr><td>1<td>2</table>",
-}
-SAME = """
-import sys, datetime
-sys.path.insert(0, sys.argv[1])
-from conftest import Driver
-page = Driver().open(eval(sys.argv[2]), now=datetime.datetime(2026, 1, 2))
-print(page.text, *(page.do(name, **arguments) for name, arguments in eval(sys.argv[3])), sep="\\n", end="")
-"""
-
-
-def test_the_same_actions_show_the_same_bytes_in_every_process(browse):
-    page = browse(PAGES, now=datetime.datetime(2026, 1, 2))
-    here = "\n".join([page.text, *(page.do(name, **arguments) for name, arguments in STEPS)])
-    command = [sys.executable, "-c", SAME, os.path.dirname(__file__), repr(PAGES), repr(STEPS)]
-    env = {**os.environ, "PYTHONHASHSEED": "1"}
-    there = subprocess.run(command, env=env, capture_output=True, timeout=120, check=True).stdout.decode()
-    assert here == there
-    assert "2026-01-02T00:00:00.000Z b,a" in here and here.count("URL:") == 4
