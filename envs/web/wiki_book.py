@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import wiki_words
 from thinkact.envs.web.pilot import Moves, NotOnPage, Pilot
-from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.store import Allowed, Goal, Start
 from thinkact.envs.web.tasks import Draw
 from thinkact.envs.web.wiki_text import facts, links, plain, redirect
 
@@ -76,19 +77,25 @@ class Article:
         return found[0] if found else None
 
 
+@lru_cache(maxsize=192)
+def _articles(start: Start) -> dict[str, Article]:
+    """Read the articles of a start; once, since a hundred tasks are drawn from each."""
+    names: dict[int, list[str]] = {}
+    for row in start.db.execute("SELECT * FROM category ORDER BY article_id, name"):
+        names.setdefault(row["article_id"], []).append(row["name"])
+    last = "SELECT author FROM revision WHERE article_id = a.id ORDER BY id DESC LIMIT 1"
+    return {
+        row["title"]: Article(row["id"], row["title"], row["body"], bool(row["protected"]),
+                              tuple(names.get(row["id"], ())), row["editor"], facts(row["body"]))
+        for row in start.db.execute(f"SELECT a.*, ({last}) AS editor FROM article a ORDER BY a.id")
+    }  # fmt: skip
+
+
 class Book:
     """All articles of a draw's wiki, by title."""
 
     def __init__(self, draw: Draw, app: str = "") -> None:
-        names: dict[int, list[str]] = {}
-        for row in draw.rows("SELECT * FROM category ORDER BY article_id, name", app=app):
-            names.setdefault(row["article_id"], []).append(row["name"])
-        query = "SELECT a.*, (SELECT author FROM revision WHERE article_id = a.id ORDER BY id DESC LIMIT 1) AS editor FROM article a ORDER BY a.id"  # noqa: E501
-        self.articles = {
-            row["title"]: Article(row["id"], row["title"], row["body"], bool(row["protected"]),
-                                  tuple(names.get(row["id"], ())), row["editor"], facts(row["body"]))
-            for row in draw.rows(query, app=app)
-        }  # fmt: skip
+        self.articles = _articles(draw.starts[app or next(iter(draw.starts))])
 
     def __getitem__(self, title: str) -> Article:
         return self.articles[title]

@@ -20,6 +20,7 @@ CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body T
 CREATE TABLE category (id INTEGER PRIMARY KEY, article_id INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE(article_id, name));
 CREATE TABLE revision (id INTEGER PRIMARY KEY, article_id INTEGER NOT NULL, author TEXT NOT NULL, at TEXT NOT NULL,
                        summary TEXT NOT NULL, minor INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX revision_article ON revision (article_id);
 CREATE TABLE topic (id INTEGER PRIMARY KEY, article_id INTEGER NOT NULL, title TEXT NOT NULL);
 CREATE TABLE post (id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL, author TEXT NOT NULL, at TEXT NOT NULL,
                    body TEXT NOT NULL);

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.store import Goal
+from thinkact.envs.web.store import Goal, Start
 from thinkact.envs.web.tasks import Draw, WebTask, template
 from thinkact.envs.web.wiki_book import EDITS, Article, Book, cells, open_page, reads, table_rows, text_of
 
@@ -49,11 +50,15 @@ def _edits_of_page(draw: Draw) -> WebTask | None:
     return WebTask(prompt, solve, answer=Answer("number", str(n)))
 
 
-def _corrections(draw: Draw) -> list[tuple[str, str, str, str, int]]:
+@lru_cache(maxsize=192)
+def _corrections(start: Start) -> list[tuple[str, str, str, str, int]]:
     """Return the edits that changed a figure: title, fact, old and new value, and how many edits came later."""
     found = []
-    for row in draw.rows("SELECT id, title FROM article WHERE body NOT LIKE '#REDIRECT%' ORDER BY id"):
-        bodies = [r["body"] for r in draw.rows("SELECT body FROM revision WHERE article_id = ? ORDER BY id", row["id"])]
+    for row in start.db.execute("SELECT id, title FROM article WHERE body NOT LIKE '#REDIRECT%' ORDER BY id"):
+        bodies = [
+            r["body"]
+            for r in start.db.execute("SELECT body FROM revision WHERE article_id = ? ORDER BY id", (row["id"],))
+        ]
         for n, (old, new) in enumerate(zip(bodies, bodies[1:], strict=False)):
             lines = [line for line in difflib.ndiff(old.split("\n"), new.split("\n")) if line[0] in "+-" and line[2:]]
             if len(lines) == 2 and all(re.fullmatch(r"[+-] \| [A-Z][\w ]+ \| \d+", line) for line in lines):
@@ -65,7 +70,7 @@ def _corrections(draw: Draw) -> list[tuple[str, str, str, str, int]]:
 @template("wiki/value-before", app="wiki", level=1)
 def _value_before(draw: Draw) -> WebTask | None:
     """Walk back through the edits of a page to the one that changed a figure."""
-    found = _corrections(draw)
+    found = _corrections(draw.starts["wiki"])
     title, name, before, after, later = draw.rng.choice(found)
     if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
         return None
@@ -92,7 +97,7 @@ def _to_change(pilot: Pilot, title: str, name: str) -> Moves:
 
 @template("wiki/who-changed", app="wiki", level=1)
 def _who_changed(draw: Draw) -> WebTask | None:
-    found = _corrections(draw)
+    found = _corrections(draw.starts["wiki"])
     title, name, before, after, later = draw.rng.choice(found)
     if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
         return None
