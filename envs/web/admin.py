@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
+from urllib.parse import parse_qsl
 
 from thinkact.envs.web import admin_data as data
 from thinkact.envs.web.site import NOW, App, Knobs, Page, Refusal, Reply, Web
@@ -110,22 +111,23 @@ def id_of(web: Web, table: str, name: str) -> int | None:
 
 
 class Filter:
-    """What a list is narrowed to, from the query: SQL conditions with their values, and the order."""
+    """What a list is narrowed to, from the query (of the request, or another): SQL conditions and the order."""
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: Web, query: Mapping[str, str] | None = None) -> None:
         self.web = web
+        self.query = web.query if query is None else query
         self.conditions: list[str] = ["1"]
         self.values: list[Any] = []
 
     def equal(self, name: str, sql: str) -> None:
         """Keep rows where an expression equals the query's value, if there is one."""
-        if value := self.web.query.get(name, ""):
+        if value := self.query.get(name, ""):
             self.conditions.append(f"{sql} = ?")
             self.values.append(value)
 
     def holds(self, name: str, sql: str) -> None:
         """Keep rows where an expression contains the query's value, if there is one."""
-        if value := self.web.query.get(name, "").strip():
+        if value := self.query.get(name, "").strip():
             self.conditions.append(f"instr(lower({sql}), ?)")
             self.values.append(value.lower())
 
@@ -136,7 +138,7 @@ class Filter:
 
     def rows(self, sql: str, order: Mapping[str, str], default: str) -> list[sqlite3.Row]:
         """Return the rows of ``SELECT …`` in the order that the query asks for (``-name``: descending)."""
-        asked = self.web.query.get("sort", default)
+        asked = self.query.get("sort", default)
         down, name = asked.startswith("-"), asked.removeprefix("-")
         by = f"{order.get(name, order[default.removeprefix('-')])} {'DESC' if down else 'ASC'}"
         return self.web.rows(f"{sql} WHERE {' AND '.join(self.conditions)} ORDER BY {by}, 1", *self.values)
@@ -157,15 +159,15 @@ _TICKETS = (
 _OVERDUE = "t.status IN ('new', 'open', 'waiting') AND t.due < ?"
 
 
-def _matching(web: Web) -> list[sqlite3.Row]:
+def _matching(web: Web, query: Mapping[str, str] | None = None) -> list[sqlite3.Row]:
     today = web.now.date().isoformat()
-    chosen = Filter(web)
+    chosen = Filter(web, query)
     chosen.holds("q", "t.subject || ' ' || t.customer || ' ' || t.id")
     for name in ("status", "priority", "customer"):
         chosen.equal(name, f"t.{name}")
     chosen.equal("team", "g.name")
     chosen.equal("assignee", "coalesce(s.name, 'nobody')")
-    due = web.query.get("due", "")
+    due = chosen.query.get("due", "")
     if due == "overdue":
         chosen.where(_OVERDUE, today)
     elif due == "not overdue":
@@ -189,11 +191,8 @@ def tickets(web: Web) -> Reply:
 def bulk(web: Web) -> Reply:
     """Change the selected tickets, or all that the filters left."""
     if web.text("all") == "1":
-        asked = dict(part.split("=", 1) for part in web.text("query").split("&") if "=" in part)
-        from urllib.parse import unquote_plus
-
-        shown = Web(web.app, web.db, "GET", web.path, {k: unquote_plus(v) for k, v in asked.items()}, {}, {}, web.knobs)
-        numbers = [row["id"] for row in _matching(shown)]
+        asked = dict(parse_qsl(web.text("query", most=2000)))
+        numbers = [row["id"] for row in _matching(web, asked)]
     else:
         numbers = web.numbers("ticket")
     changes: dict[str, Any] = {}
