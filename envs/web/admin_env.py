@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from thinkact.envs.web import admin, admin_tasks_look, admin_tasks_office, admin_tasks_people, admin_tasks_tickets
+from thinkact.envs.web import (
+    admin,
+    admin_tasks_look,
+    admin_tasks_office,
+    admin_tasks_people,
+    admin_tasks_tickets,
+    admin_tasks_tidy,
+)
 from thinkact.envs.web.env import WebEnv
 
 #: Imported for what they register: the application and its templates.
-PARTS = (admin, admin_tasks_look, admin_tasks_tickets, admin_tasks_people, admin_tasks_office)
+PARTS = (admin, admin_tasks_look, admin_tasks_tickets, admin_tasks_tidy, admin_tasks_people, admin_tasks_office)
 
 
 class AdminEnv(WebEnv):
