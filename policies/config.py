@@ -27,6 +27,9 @@ class ModelConfig(_Strict):
 
     name: str = Field("smollm2-135m", description="'smollm2-135m', 'tiny' (from scratch), a Hugging Face id or folder.")
     dtype: Literal["bf16", "fp32"] = Field("bf16", description="Of the arithmetic; master weights are fp32.")
+    codec: Literal["auto", "chatml", "template"] = Field(
+        "auto", description="How conversations are framed: ChatML, or the model's own template where it shows tools."
+    )
     train_layers: int | None = Field(None, ge=1, description="Train only the top N layers; default all.")
     lora_rank: int | None = Field(None, ge=1, description="Train LoRA adapters of this rank instead of the weights.")
     tiny_hidden: int = Field(192, ge=32, multiple_of=8, description="Width of the from-scratch model (name='tiny').")
@@ -52,7 +55,10 @@ class SampleConfig(_Strict):
 
     concurrency: int = Field(48, ge=1, description="Episodes in flight.")
     max_new_tokens: int = Field(48, ge=1, description="Tokens of one turn, thought and action together.")
-    max_len: int = Field(768, ge=64, description="Tokens of one episode.")
+    max_len: int = Field(768, ge=64, description="Tokens of one episode's context.")
+    history: Literal["cut", "drop"] = Field(
+        "cut", description="An episode that outgrows its context: 'cut' ends it, 'drop' goes on without old results."
+    )
     temperature: float = Field(1.0, gt=0.0, description="Of sampling in training.")
     lockstep: bool = Field(True, description="Batches independent of timing: a run repeats bit for bit on a CPU.")
 
@@ -184,7 +190,8 @@ class TrainConfig(_Strict):
     rl: RLConfig = RLConfig()
     alarms: AlarmConfig = AlarmConfig()
     max_grad_norm: float = Field(1.0, gt=0.0)
-    batch_tokens: int = Field(1536, ge=64, description="Padded tokens of one forward pass.")
+    batch_tokens: int = Field(1536, ge=64, description="Tokens of one forward pass, padding included.")
+    share_prefixes: bool = Field(False, description="Compute what rows open with alike once: long prompts, forks.")
     checkpoint_seconds: float = Field(
         60.0, ge=0.0, description="Least time between checkpoints of a stage; 0 saves after every step."
     )

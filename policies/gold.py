@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from thinkact.policies.advantages_batch import Array
-from thinkact.policies.codec import ChatCodec
 from thinkact.policies.episode import Episode
 from thinkact.policies.learner import Learner
 from thinkact.policies.learner_rows import Row
+from thinkact.policies.templates import Codec
 
 
 def gold_probabilities(
-    learner: Learner, codec: ChatCodec, tools: Sequence[dict[str, Any]], episodes: Sequence[Episode]
+    learner: Learner, codec: Codec, tools: Sequence[dict[str, Any]], episodes: Sequence[Episode]
 ) -> list[Array]:
     """Return p(gold | all up to the turn's observation) = exp(mean log-probability) per turn, shape (turns,) each.
 

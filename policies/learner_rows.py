@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinkact.policies.advantages import Advantages
-from thinkact.policies.codec import ChatCodec
 from thinkact.policies.episode import Episode, Turn
+from thinkact.policies.templates import Codec
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Row:
         return np.cumsum(starts) - 1
 
 
-def encode_expert(episode: Episode, tools: Sequence[dict[str, Any]], codec: ChatCodec) -> Row:
+def encode_expert(episode: Episode, tools: Sequence[dict[str, Any]], codec: Codec) -> Row:
     """Encode an episode that no model sampled (an expert's) as imitation data."""
     ids: list[int] = codec.opening(tools, episode.turns[0].observation)
     sampled = [False] * len(ids)

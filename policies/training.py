@@ -19,7 +19,7 @@ import torch
 from thinkact.envs import Policy
 from thinkact.policies.advantages import DEFAULT_FORKS, FORKING
 from thinkact.policies.alarms import alarms
-from thinkact.policies.codec import ChatCodec, system_prompt
+from thinkact.policies.codec import system_prompt
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.episode import Episode
 from thinkact.policies.gold import gold_probabilities
@@ -33,6 +33,7 @@ from thinkact.policies.reinforce import Reinforcer, rate
 from thinkact.policies.rollout import Runner
 from thinkact.policies.rundir import RunDir, RunError, free_gigabytes
 from thinkact.policies.scripted import POLICIES, ExpertPolicy
+from thinkact.policies.templates import codec_for
 from thinkact.policies.training_report import Quiet, Reporter, summary
 from thinkact.policies.training_setup import choose_parameters
 from thinkact.policies.vine import Forked, check_forkable, fork
@@ -139,7 +140,7 @@ class Trainer:
             model: Any = loaded.model  # transformers wraps `to` without types
             model.to("cuda")
         loaded = choose_parameters(loaded, config.model, config.seed)
-        codec = ChatCodec(loaded.tokenizer)
+        codec = codec_for(loaded.tokenizer, self.config.model.codec)
         rows = [encode_expert(e, tools, codec) for e in episodes]
         fitting = [row for row in rows if len(row.ids) <= config.sample.max_len]
         if config.sft.episodes and not fitting:
@@ -173,7 +174,8 @@ class Trainer:
             max_slots=sample.concurrency,
             max_len=sample.max_len,
             dtype=self._dtype,
-            codec="chatml",  # what imitation is written in
+            history=sample.history,
+            codec=self.config.model.codec,
         )
 
     @property
@@ -243,7 +245,7 @@ class Trainer:
         learner = self._learner(loaded, options.lr)
         reinforcer = Reinforcer(self.config, learner, lambda step: self._seed(_SHUFFLE, step))
         if options.estimator == "igpo":
-            reinforcer.gold = partial(gold_probabilities, learner, ChatCodec(loaded.tokenizer), runner.tool_schemas)
+            reinforcer.gold = partial(gold_probabilities, learner, policy.codec, runner.tool_schemas)
         done = self._restore("rl", learner, loaded, skip=False, extra=reinforcer.load)
         per_step = options.tasks_per_step * options.group_size
         self.reporter.stage("reinforcement", options.steps * per_step, done * per_step)
@@ -331,6 +333,7 @@ class Trainer:
             dtype=self._dtype,
             lr=lr,
             batch_tokens=config.batch_tokens,
+            share_prefixes=config.share_prefixes,
             max_grad_norm=config.max_grad_norm,
             temperature=config.sample.temperature,
         )

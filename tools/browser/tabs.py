@@ -157,7 +157,16 @@ class Tabs:
         await quietly(tab.page.close())
 
     async def _until_closed(self, tab: Tab) -> None:
-        """Wait for the news that a tab was closed, after it did not answer."""
+        """Wait for the news that a tab was closed, after it did not answer.
+
+        Raises:
+            BrowserFault: There is none: the browser or its driver is gone.
+        """
+        try:  # a driver that died says nothing of the browser's end, but takes no more orders
+            session = await asyncio.wait_for(self.lease.chromium.browser.new_browser_cdp_session(), START)
+            await quietly(session.detach())
+        except Exception as error:
+            raise BrowserDied(f"the browser is gone: {error}") from error
         limit = time.monotonic() + START
         while tab in self.tabs:
             self._check()
