@@ -122,7 +122,7 @@ def rollouts(loaded: LoadedModel, dtype: torch.dtype, args: argparse.Namespace) 
     model: Any = loaded.model.to(dtype)
     vocabulary = int(model.get_input_embeddings().weight.shape[0])
     cells = [(16, turns, (40, 40)) for turns in args.turns]
-    cells += [(16, 8, (20, 20)), (16, 8, (20, 400))] if not args.quick else []
+    cells += [(16, 8, (20, 20)), (16, 8, (20, 400))] if args.ragged and not args.quick else []
     limit = int(getattr(model.config, "max_position_embeddings", 1 << 20))
     rows = []
     for episodes, turns, result in cells:
@@ -323,6 +323,7 @@ def main() -> int:
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--turns", type=int, nargs="+", default=[2, 4, 8, 16, 32])
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64])
+    parser.add_argument("--ragged", action=argparse.BooleanOptionalAction, default=True, help="also other results")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--quick", action="store_true", help="one round, few turns")

@@ -391,15 +391,15 @@ def call(tool, **arguments):
 
 
 def first_tasks(family, *, hidden):
-    """One task of each short template, of every second longer one, of one of the longest.
+    """One task of each short template, of every fourth longer one, of one of the longest.
 
-    With THINKACT_EVERY_TEMPLATE=1, one of each: three minutes of two cores more.
+    With THINKACT_EVERY_TEMPLATE=1, one of each: some minutes of two cores more.
     """
     split = "hidden" if hidden else "eval"
     mine = [each for name, each in sorted(TEMPLATES.items()) if name.startswith(f"{family}/") and each.hidden == hidden]
     short, longer, longest = ([each.name for each in mine if each.level in kind] for kind in ((0,), (1, 2), (3,)))
     every = os.environ.get("THINKACT_EVERY_TEMPLATE") == "1"
-    for name in [*short, *longer[:: 1 if every else 2], *longest[: None if every else 1]]:
+    for name in [*short, *longer[:: 1 if every else 4], *longest[: None if every else not hidden]]:
         yield next(p for p in (build(split, name, n, PLAIN, "plain") for n in range(60)) if p is not None)
 
 

@@ -71,17 +71,22 @@ def answer(tracee: trace.Tracee) -> str:
     return line.recv(4096).decode()
 
 
+def unused(run: trace.Tracee) -> int:
+    """Return a descriptor that the process does not have: it inherits those of whatever ran here before."""
+    return max(map(int, os.listdir(f"/proc/{run.pid}/fd"))) + 10
+
+
 def test_steps_use_what_earlier_steps_returned(run: trace.Tracee, tmp_path: object) -> None:
     (folder := os.fspath(tmp_path)) and open(f"{folder}/a", "w").close()  # type: ignore[call-overload]
-    before, fds = maps(run.pid), len(os.listdir(f"/proc/{run.pid}/fd"))
+    before, fds, free = maps(run.pid), len(os.listdir(f"/proc/{run.pid}/fd")), unused(run)
     todo = program.Program()
     new = todo.call("openat", -100, os.fsencode(f"{folder}/a") + b"\0", os.O_RDWR, 0)
     todo.call("lseek", new, 77, os.SEEK_SET)
-    todo.call("dup3", new, 50, os.O_CLOEXEC)
+    todo.call("dup3", new, free, os.O_CLOEXEC)
     todo.call("close", new)
     todo.call("chdir", os.fsencode(folder) + b"\0")
     run.run(todo)
-    with open(f"/proc/{run.pid}/fdinfo/50") as file:
+    with open(f"/proc/{run.pid}/fdinfo/{free}") as file:
         assert "pos:\t77\n" in file.read()
     assert maps(run.pid) == before  # nothing of it is left in its memory
     # The one that it reads the folder with is counted too.
@@ -89,15 +94,15 @@ def test_steps_use_what_earlier_steps_returned(run: trace.Tracee, tmp_path: obje
 
 
 def test_the_first_failure_ends_it_and_is_told(run: trace.Tracee) -> None:
-    before = maps(run.pid)
+    before, free = maps(run.pid), unused(run)
     todo = program.Program()
     todo.call("chdir", b"/\0")
     todo.call("chdir", b"/no/such/folder\0")
-    todo.call("dup3", 0, 60, 0)
+    todo.call("dup3", 0, free, 0)
     with pytest.raises(OSError, match="chdir") as caught:
         run.run(todo)
     assert caught.value.errno == errno.ENOENT
-    assert not os.path.exists(f"/proc/{run.pid}/fd/60")
+    assert not os.path.exists(f"/proc/{run.pid}/fd/{free}")
     assert maps(run.pid) == before
     assert answer(run).startswith("/ ")
 
