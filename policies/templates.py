@@ -12,6 +12,7 @@ earlier turns: token in, token out.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, Literal, Protocol
@@ -19,6 +20,8 @@ from typing import Any, Literal, Protocol
 from jinja2.exceptions import TemplateError
 
 from thinkact.policies.codec import END, START, ChatCodec, system_prompt
+
+log = logging.getLogger(__name__)
 
 #: Some templates print today's date; the same episode must have the same ids tomorrow.
 _DATE = "01 Jan 2025"
@@ -283,7 +286,7 @@ def codec_for(tokenizer: Any, kind: Literal["auto", "chatml", "template"] = "aut
         tokenizer: A Hugging Face tokenizer.
         kind: ``"chatml"`` frames with ``<|im_start|>`` and describes the tools in one short line, which suits models
             that learn to act here; ``"template"`` is the model's own template. ``"auto"`` takes the template where it
-            shows tools, or where the ChatML markers are missing.
+            shows tools, or where the ChatML markers are missing; one that is refused is logged, and ChatML is taken.
 
     Raises:
         TemplateRefused: Neither fits, or the template cannot be rendered turn by turn; it says why.
@@ -298,8 +301,9 @@ def codec_for(tokenizer: Any, kind: Literal["auto", "chatml", "template"] = "aut
         return TemplateCodec(tokenizer)
     try:
         found = TemplateCodec(tokenizer)
-    except TemplateRefused:
-        if has_markers:
-            return ChatCodec(tokenizer)
-        raise
+    except TemplateRefused as reason:
+        if not has_markers:
+            raise
+        log.warning("conversations are framed with ChatML; the model's own template was refused: %s", reason)
+        return ChatCodec(tokenizer)
     return found if found.knows_tools or not has_markers else ChatCodec(tokenizer)

@@ -162,12 +162,14 @@ def test_escaping_only_some_characters_is_found():
         TemplateCodec(tokenizer(sly, "<|im_end|>"))
 
 
-def test_which_codec_a_tokenizer_gets():
+def test_which_codec_a_tokenizer_gets(caplog):
     plain = QWEN.partition("{%- for")[1] + QWEN.partition("{%- for")[2]
     assert isinstance(codec_for(tokenizer(QWEN, "<|im_end|>")), TemplateCodec)
     assert isinstance(codec_for(tokenizer(QWEN, "<|im_end|>"), "chatml"), ChatCodec)
     assert isinstance(codec_for(tokenizer(plain, "<|im_end|>")), ChatCodec)  # shows no tools: one short line is ours
+    assert not caplog.messages
     assert isinstance(codec_for(tokenizer(STRIPS, "<|im_end|>")), ChatCodec)
+    assert "the model's own template was refused: tool results as 'tool': the template drops" in caplog.text
     assert isinstance(codec_for(tokenizer(None, "<|im_end|>")), ChatCodec)
     with pytest.raises(TemplateRefused):
         codec_for(tokenizer(WORDS, "</s>", drop=NO_CHATML))
