@@ -31,13 +31,15 @@ class EngineFull(RuntimeError):
 class GenRequest:
     """`new_tokens` are appended to `slot`, then tokens are sampled with a generator seeded by `seed`.
 
-    `params` are this request's own; None takes those of the call.
+    `params` are this request's own; None takes those of the call. `drawn` tokens were sampled with this seed before:
+    a turn that is sampled in parts is what it would be in one go.
     """
 
     slot: int
     new_tokens: list[int]
     seed: int = 0
     params: SamplingParams | None = None
+    drawn: int = 0
 
 
 @dataclass
@@ -238,8 +240,8 @@ class Engine:
             state.tokens.extend(request.new_tokens)
             # Drawn up front from the request's own generator: batch-mates cannot shift them.
             own = request.params or params
-            draws = np.random.default_rng(request.seed % 2**64).random(own.max_new_tokens).tolist()
-            runs.append(_Run(state, result, draws, request.slot, own))
+            draws = np.random.default_rng(request.seed % 2**64).random(request.drawn + own.max_new_tokens)
+            runs.append(_Run(state, result, draws[request.drawn :].tolist(), request.slot, own))
         return runs, results
 
     def _place(self, index: int, row: int) -> None:
