@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from thinkact.envs import answers_expression
+from thinkact.envs import answers_expression, answers_process
 from thinkact.envs.answers_read import (
     PERCENT,
     UNITS,
@@ -81,7 +81,7 @@ class Answer:
     expanded: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse golds that nothing could be compared with: :meth:`accepts` never raises.
+        """Refuse golds that nothing could be compared with: :meth:`accepts` does not raise.
 
         Raises:
             ValueError: The tolerance is no finite number from 0 on, or the expression is none.
@@ -99,7 +99,11 @@ class Answer:
         return self.value or ("unanswerable" if self.kind == "unanswerable" else "")
 
     def accepts(self, submitted: str | None) -> bool:
-        """Tell whether a submission is this answer, and nothing else. Never raises."""
+        """Tell whether a submission is this answer, and nothing else. Nothing that is submitted makes it raise.
+
+        Raises:
+            EnvironmentFault: The process that judges expressions does not work; other kinds need none.
+        """
         if submitted is None or len(submitted) > self._limit():
             return False
         text = squeeze(submitted)
@@ -128,8 +132,8 @@ class Answer:
                     len(self.items) == 1 and self.items[0].accepts(submitted)
                 )
             case "expression":
-                names = frozenset(self.variables)
-                return answers_expression.equal(submitted, self.value, names, expanded=self.expanded)
+                asked = (submitted, self.value, self.variables, self.expanded)
+                return answers_process.SHARED.ask("equal", *asked).right
             case "unanswerable":
                 return says_unanswerable(text)
             case "rational":

@@ -1,8 +1,9 @@
 """Exact verifiers for mathematical problems: a submitted text against the facts of the problem.
 
 Where several answers are right (a colouring, a path, an expression that makes 24) the answer is checked against
-the rules and not against one solution. Every function is total: what cannot be read is wrong, nothing raises,
-and nothing costs more than its length allows.
+the rules and not against one solution. Every function is total: what cannot be read is wrong, nothing that is
+submitted raises, and nothing costs more than its length allows; expressions are judged in a process that can be
+killed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import gcd
 
-from thinkact.envs.answers_expression import Node, NoExpression, evaluate, parse
+from thinkact.envs.answers_expression import parse
+from thinkact.envs.answers_process import SHARED
 from thinkact.envs.answers_read import read_items, read_rational
 
 #: Longer submissions are no answer to any problem here.
@@ -153,46 +155,13 @@ def hexadecimal(value: int) -> Accepts:
 def antiderivative(gold: str, variable: str) -> Accepts:
     """Accept any function that differs from the gold by a constant (which may be called C)."""
     name = variable.lower()
-    names = frozenset((name, "c"))
-    wanted = parse(gold, names)
-    points = [Fraction(3, 7), Fraction(-11, 5), Fraction(19, 13), Fraction(29, 3)]
-
-    def accepts(text: str) -> bool:
-        try:
-            given = parse(text, names)
-            gaps = set()
-            for place in points:
-                point = {"c": Fraction(17, 23), name: place}
-                gaps.add(evaluate(given, point) - evaluate(wanted, point))
-        except (NoExpression, ZeroDivisionError):
-            return False
-        return len(gaps) == 1
-
-    return accepts
+    parse(gold, frozenset((name, "c")))  # raises if it is none
+    return lambda text: SHARED.ask("same_derivative", text, gold, name).right
 
 
 def makes(target: int, numbers: Sequence[int]) -> Accepts:
     """Accept an expression of exactly these numbers, each used once, that makes the target."""
-
-    def leaves(node: Node) -> list[Fraction] | None:
-        if node.op == "num":
-            return [node.value]
-        if node.op not in ("+", "-", "*", "/"):
-            return None
-        sides = [leaves(each) for each in node.args]
-        return None if None in sides else [leaf for side in sides for leaf in side or ()]
-
-    def accepts(text: str) -> bool:
-        try:
-            node = parse(text, frozenset())
-            used = leaves(node)
-            return (
-                used is not None and Counter(used) == Counter(map(Fraction, numbers)) and evaluate(node, {}) == target
-            )
-        except (NoExpression, ZeroDivisionError):
-            return False
-
-    return accepts
+    return lambda text: SHARED.ask("makes", text, target, list(numbers)).right
 
 
 def latin(

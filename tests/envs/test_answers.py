@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinkact.envs.answers import Answer, read_date, read_number
@@ -362,12 +362,14 @@ def test_abbreviated_months_must_be_unambiguous() -> None:
     assert read_date("3 Ma 1960") is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_never_raises(text: str) -> None:
     for gold in (NAME, COUNT, YEARS, PERCENT, DAY, CODE, *TYPED):
         gold.accepts(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="x0123456789+-*/^(). e,;%½²−", max_size=60))
 def test_never_raises_near_numbers(text: str) -> None:
     for gold in (COUNT, PERCENT, *TYPED):
