@@ -3,10 +3,9 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -32,38 +31,42 @@ SMALL = {
     "threads": 1,
 }
 RUN = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from thinkact.policies.config import make_config
+from thinkact.policies.rundir import RunDir
 from thinkact.policies.training import Trainer
-config = make_config("tiny", overrides=json.loads(sys.argv[1]))
-Trainer(config, Path(sys.argv[2]), resume=sys.argv[3] == "resume").run()
+
+def live(path, resume, dies):
+    log = RunDir.log
+    def log_and_die(run, stage, step, values):
+        log(run, stage, step, values)
+        if [stage, step] == dies:
+            os.kill(os.getpid(), 9)
+    RunDir.log = log_and_die
+    config = make_config("tiny", overrides=json.loads(sys.argv[1]))
+    Trainer(config, Path(path), resume=resume).run()
+
+for path, resume, dies in json.loads(sys.argv[2]):
+    if os.fork() == 0:  # every life begins with what is on the disk; to import torch again would only take longer
+        live(path, resume, dies)
+        sys.exit(0)
+    files = [file.relative_to(path).parts for file in Path(path).rglob("*")] if os.wait() else []
+    print("ended", ("model",) in files, any(name[-1].startswith("rl-") for name in files), flush=True)
 """
 
 
-def start(path, *, resume=False, changes=None):
-    command = [sys.executable, "-W", "ignore", "-c", RUN, json.dumps({**SMALL, **(changes or {})}), str(path)]
-    return subprocess.Popen([*command, "resume" if resume else "new"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def train(changes, *lives):
+    """Train in a process of its own; a life is a folder, whether it resumes, and the line of figures it dies after.
 
-
-def finish(process):
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output.decode()[-3000:]
-
-
-def kill_at(process, path, stage, step):
-    """Kill without warning once a step of a stage has been logged."""
-    end = time.monotonic() + 240
-    metrics = path / "metrics.jsonl"
-    while time.monotonic() < end:
-        assert process.poll() is None, process.communicate()[0].decode()[-3000:]
-        lines = metrics.read_bytes().split(b"\n") if metrics.exists() else []
-        if any(f'"stage": "{stage}", "step": {step},'.encode() in line for line in lines):
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            return
-        time.sleep(0.002)
-    pytest.fail(f"{stage} {step} never came")
+    Returns, per life, whether there was a model at its end, and a checkpoint of the reinforcement.
+    """
+    command = [sys.executable, "-W", "ignore", "-c", RUN, json.dumps({**SMALL, **changes}), json.dumps(lives)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ends = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("ended ")]
+    assert len(ends) == len(lives)
+    return [[word == "True" for word in end] for end in ends]
 
 
 def untimed(rows):
@@ -88,12 +91,13 @@ def episodes_of(path):
 )
 def test_a_run_killed_twice_ends_as_if_it_had_not_been(tmp_path, changes):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    finish(start(whole, changes=changes))
-    kill_at(start(broken, changes=changes), broken, "sft", 2)
-    assert not list((broken / "checkpoints").glob("rl-*.pt"))
-    kill_at(start(broken, resume=True, changes=changes), broken, "rl", 1)
-    assert not (broken / "model").exists()
-    finish(start(broken, resume=True, changes=changes))
+    killed = [(str(broken), False, ("sft", 2)), (str(broken), True, ("rl", 1)), (str(broken), True, None)]
+    with ThreadPoolExecutor(2) as pool:
+        once = pool.submit(train, changes, (str(whole), False, None))
+        thrice = pool.submit(train, changes, *killed)
+    assert once.result()[0][0]
+    after_sft, after_rl, after_all = thrice.result()
+    assert after_sft == [False, False] and not after_rl[0] and after_all == [True, True]
 
     # The same weights, byte for byte, and they are not the ones imitation left.
     weights = (whole / "model" / "model.safetensors").read_bytes()
