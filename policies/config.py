@@ -6,11 +6,12 @@ import copy
 import dataclasses
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from thinkact.policies.advantages import CRITIC, FORKING, check_estimator
+from thinkact.policies.config_rollout import ArmConfig, CurriculumConfig, RolloutConfig, Strict
 from thinkact.policies.losses_spec import KL, Aggregation, Guard, LossOptions
 
 
@@ -18,11 +19,7 @@ class ConfigError(ValueError):
     """The configuration makes no sense; the message says which key and what to do."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """Which model, and how it runs."""
 
     name: str = Field("smollm2-135m", description="'smollm2-135m', 'tiny' (from scratch), a Hugging Face id or folder.")
@@ -43,14 +40,14 @@ class ModelConfig(_Strict):
         return self
 
 
-class EnvConfig(_Strict):
+class EnvConfig(Strict):
     """Which environment, and how hard."""
 
     id: str = Field("thinkact/FactbookQA-v0", description="Gymnasium id; see `thinkact envs`.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Difficulty knobs, passed to gym.make.")
 
 
-class SampleConfig(_Strict):
+class SampleConfig(Strict):
     """How the policy samples."""
 
     concurrency: int = Field(48, ge=1, description="Episodes in flight.")
@@ -63,7 +60,7 @@ class SampleConfig(_Strict):
     lockstep: bool = Field(True, description="Batches independent of timing: a run repeats bit for bit on a CPU.")
 
 
-class EvalConfig(_Strict):
+class EvalConfig(Strict):
     """How progress is measured: on held-out tasks, the same ones before, between and after."""
 
     tasks: int = Field(300, ge=1, description="Held-out tasks, one attempt each.")
@@ -72,17 +69,36 @@ class EvalConfig(_Strict):
     seed: int = Field(1234, ge=0, description="Picks the tasks; the same for every run, so that runs compare.")
 
 
-class SFTConfig(_Strict):
-    """Imitation of the scripted expert."""
+class SFTConfig(Strict):
+    """Imitation: of the scripted expert, of the model's own best attempts, or of another agent's episodes."""
 
-    episodes: int = Field(320, ge=0, description="Expert episodes; 0 skips imitation.")
+    source: str = Field(
+        "expert",
+        description="'expert'; 'own' (rejection sampling); or a JSONL file or folder of episodes (distillation).",
+    )
+    episodes: int = Field(
+        320, ge=0, description="Expert episodes, own attempts, or the most to take of a file; 0 skips imitation."
+    )
+    min_score: float | None = Field(
+        None, ge=0.0, le=1.0, description="own, file: imitate attempts that reached this score; default 1."
+    )
+    attempts: int | None = Field(None, ge=1, description="own: attempts per task; default 4.")
+    keep: int | None = Field(None, ge=1, description="own, file: different attempts per task at most; default 1.")
     epochs: int = Field(1, ge=1)
     batch_episodes: int = Field(4, ge=1, description="Episodes per optimiser step.")
     lr: float = Field(3e-4, gt=0.0)
     warmup_steps: int = Field(2, ge=0)
 
+    @model_validator(mode="after")
+    def _every_knob_is_used(self) -> SFTConfig:
+        if self.source == "expert" and (self.min_score, self.keep) != (None, None):
+            raise ValueError("min_score and keep choose among attempts of source 'own' or a file; experts solve all.")
+        if self.source != "own" and self.attempts is not None:
+            raise ValueError("attempts is used with source 'own' only.")
+        return self
 
-class RLConfig(_Strict):
+
+class RLConfig(Strict):
     """Multi-turn reinforcement learning with turn-level credit."""
 
     steps: int = Field(10, ge=0, description="Batches of rollouts; 0 skips RL.")
@@ -167,7 +183,7 @@ class RLConfig(_Strict):
         return LossOptions(self.loss, **{name: getattr(self, name) for name in names})
 
 
-class AlarmConfig(_Strict):
+class AlarmConfig(Strict):
     """What a run that goes wrong looks like; see :func:`thinkact.policies.alarms.alarms`."""
 
     action: Literal["off", "warn", "stop"] = Field("warn", description="'stop' ends the run, its checkpoint kept.")
@@ -177,13 +193,15 @@ class AlarmConfig(_Strict):
     errors: float = Field(0.05, ge=0.0, le=1.0, description="Share of attempts that ended in faults above this.")
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """A whole run: measure, imitate, measure, reinforce, measure."""
 
     preset: str = "custom"
     seed: int = Field(0, ge=0)
     model: ModelConfig = ModelConfig()
     env: EnvConfig = EnvConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
+    rollout: RolloutConfig = RolloutConfig()
     sample: SampleConfig = SampleConfig()
     eval: EvalConfig = EvalConfig()
     sft: SFTConfig = SFTConfig()
@@ -202,6 +220,30 @@ class TrainConfig(_Strict):
         if self.rl.overlong_cache is not None and self.rl.overlong_cache >= self.sample.max_len:
             raise ValueError("rl.overlong_cache must be below sample.max_len.")
         return self
+
+    @model_validator(mode="after")
+    def _old_weights_are_corrected_for(self) -> TrainConfig:
+        if self.rollout.max_staleness and self.rl.tis_cap is None:
+            raise ValueError(
+                "rollout.max_staleness trains on what older weights sampled: set rl.tis_cap (2 is the usual cap)."
+            )
+        if self.rollout.ray_workers is not None and self.rl.estimator in FORKING:
+            raise ValueError(f"rl.estimator {self.rl.estimator!r} forks environments where they are: no ray_workers.")
+        return self
+
+    @property
+    def arms(self) -> list[ArmConfig]:
+        """The kinds of tasks, each with its own id and all its knobs; ``[env]`` alone where there are no arms."""
+        given = self.curriculum.arms or [ArmConfig(name="all")]
+        return [
+            arm.model_copy(
+                update={
+                    "id": arm.id or self.env.id,
+                    "kwargs": {**({} if arm.id else self.env.kwargs), **arm.kwargs},
+                }
+            )
+            for arm in given
+        ]
 
 
 #: Overrides of the defaults. What each reaches, and in which time, is in the README.
@@ -294,7 +336,10 @@ def _explain(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             parent: Any = TrainConfig
             for part in problem["loc"][:-1]:
-                parent = parent.model_fields[str(part)].annotation
+                if isinstance(part, str):
+                    parent = parent.model_fields[part].annotation
+                else:  # an entry of a list
+                    (parent,) = get_args(parent)
             lines.append(f"unknown key {where!r}; here there are {', '.join(parent.model_fields)}")
         else:
             lines.append(f"{where}: {problem['msg']}")

@@ -34,6 +34,7 @@ class Learner:
             gradient is the same up to rounding; it pays where rows share long prompts or trunks.
         max_grad_norm: Gradients are clipped to this norm.
         temperature: At which the tokens were sampled; log-probabilities are taken at the same.
+        turns: Entered around every pass, where the device is shared with a policy that acts in another thread.
 
     Raises:
         ValueError: ``share_prefixes`` on a model some of whose layers see a window only.
@@ -49,8 +50,10 @@ class Learner:
         share_prefixes: bool = False,
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
+        turns: AbstractContextManager[object] | None = None,
     ) -> None:
         self.model = model
+        self._turns: AbstractContextManager[object] = turns or nullcontext()
         self.dtype = dtype
         self.batch_tokens = batch_tokens
         self.max_grad_norm = max_grad_norm
@@ -131,7 +134,8 @@ class Learner:
         self.model.eval()
         found = [np.zeros(len(row.ids), dtype=np.float32) for row in rows]
         for batch in self._batches(rows):
-            logp = self._logprobs(batch, entropy_grad=False)[0].cpu().numpy()
+            with self._turns:
+                logp = self._logprobs(batch, entropy_grad=False)[0].cpu().numpy()
             start = 0
             for i in batch.members:
                 count = int(rows[i].sampled.sum())
@@ -145,7 +149,8 @@ class Learner:
         self.model.eval()
         found: list[Tensor] = [torch.zeros(0)] * len(rows)
         for batch in self._batches(rows):
-            states = self._states(batch).float()
+            with self._turns:
+                states = self._states(batch).float()
             start = 0
             for i in batch.members:
                 count = int(rows[i].sampled.sum())
@@ -163,16 +168,18 @@ class Learner:
             group["lr"] = self.lr * lr_scale
         figures: dict[str, float] = {}
         for batch in self._batches(rows):
-            logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
-            loss, part = objective(logp, entropy, batch)
-            torch.autograd.backward(loss)  # loss.backward() has no types
+            with self._turns:
+                logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
+                loss, part = objective(logp, entropy, batch)
+                torch.autograd.backward(loss)  # loss.backward() has no types
             for name, value in part.items():
                 figures[name] = figures.get(name, 0.0) + value
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         if not math.isfinite(float(norm)):
             self.optimizer.zero_grad(set_to_none=True)
             raise FloatingPointError("The gradient is not finite; lower the learning rate or use dtype fp32.")
-        self.optimizer.step()
+        with self._turns:
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return {**figures, "grad_norm": float(norm), "lr": self.lr * lr_scale}
 
@@ -229,7 +236,8 @@ class Learner:
         turns: list[NDArray[np.int64]] = []
         offset = 0
         for row, place in zip(rows, places, strict=True):
-            turns.append(row.turns[place] + offset)
+            mine = row.turns[place]
+            turns.append(mine - mine[:1] + offset)
             offset = int(turns[-1][-1]) + 1 if len(place) else offset
         sequence = np.repeat(np.arange(len(rows)), [len(place) for place in places])
         ids, where, positions, mask = (

@@ -1,14 +1,38 @@
-"""Which parameters of a model are trained."""
+"""The model of a run, and which of its parameters are trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from thinkact.policies.config import ModelConfig
-from thinkact.policies.models import LoadedModel
+from thinkact.policies.config import ModelConfig, TrainConfig
+from thinkact.policies.models import LoadedModel, build_tiny, load_model
 from thinkact.policies.rundir import RunError
+
+
+def make_model(options: ModelConfig, seed: int, texts: Callable[[], Sequence[str]]) -> LoadedModel:
+    """Return the model to train, on the GPU where there is one.
+
+    Args:
+        options: Which one.
+        seed: Of what is drawn.
+        texts: Gives what a model from scratch makes its tokenizer of.
+
+    Raises:
+        RunError: The model has fewer layers than are to be trained.
+    """
+    if options.name == "tiny":
+        loaded = build_tiny(
+            texts(), vocab_size=options.tiny_vocab, hidden=options.tiny_hidden, layers=options.tiny_layers, seed=seed
+        )
+    else:
+        loaded = load_model(options.name, seed=seed)
+    if torch.cuda.is_available():
+        model: Any = loaded.model  # transformers wraps `to` without types
+        model.to("cuda")
+    return choose_parameters(loaded, options, seed)
 
 
 def choose_parameters(loaded: LoadedModel, options: ModelConfig, seed: int) -> LoadedModel:
@@ -38,3 +62,21 @@ def choose_parameters(loaded: LoadedModel, options: ModelConfig, seed: int) -> L
         for parameter in model.parameters():
             parameter.requires_grad_(id(parameter) in trained)
     return loaded
+
+
+def arithmetic(options: ModelConfig) -> torch.dtype:
+    """Return the type that a model computes in."""
+    return torch.bfloat16 if options.dtype == "bf16" else torch.float32
+
+
+def policy_options(config: TrainConfig) -> dict[str, Any]:
+    """Return how a run's model acts, as keyword arguments of :class:`~thinkact.policies.hf.HFPolicy`."""
+    sample = config.sample
+    return {
+        "max_new_tokens": sample.max_new_tokens,
+        "max_slots": sample.concurrency,
+        "max_len": sample.max_len,
+        "dtype": arithmetic(config.model),
+        "history": sample.history,
+        "codec": config.model.codec,
+    }

@@ -111,7 +111,8 @@ def _line(path: str, key: str, value: Any) -> str:
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items())
+        # TOML has no null: what is not set is left out.
+        inner = ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items() if each is not None)
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"

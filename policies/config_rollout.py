@@ -1,0 +1,70 @@
+"""The parts of a run's configuration that say what is played, where and when."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """A part of the configuration: no unknown keys, no changes, no numbers that are none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ArmConfig(Strict):
+    """One kind of task of a run: an environment, or the same one with other knobs."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$", description="In figures and ids: a-z, 0-9, _.")
+    id: str | None = Field(None, description="Gymnasium id; default env.id, and its kwargs below these.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Difficulty knobs, passed to gym.make.")
+
+
+class CurriculumConfig(Strict):
+    """Several kinds of tasks in one run; see :mod:`thinkact.policies.curriculum`."""
+
+    arms: list[ArmConfig] = Field(default_factory=list, description="From easy to hard; none: [env] alone.")
+    mode: Literal["mix", "adaptive", "staged"] = Field(
+        "mix",
+        description="Equal shares; by what can be learned; or that, and an arm opens when the one before is done.",
+    )
+    explore: float | None = Field(
+        None, gt=0.0, le=1.0, description="Share of tasks that all arms get equally; default 0.1."
+    )
+    window: int | None = Field(None, ge=4, description="Attempts that an arm's success is taken over; default 64.")
+    retire: float | None = Field(
+        None, gt=0.0, le=1.0, description="Success from which an arm only gets its part of explore; default 0.9."
+    )
+    promote: float | None = Field(
+        None, gt=0.0, le=1.0, description="staged: success from which the next arm opens; default 0.6."
+    )
+
+    @model_validator(mode="after")
+    def _every_knob_is_used(self) -> CurriculumConfig:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) != len(names):
+            raise ValueError("two arms have the same name.")
+        if self.mode != "mix" and len(self.arms) < 2:
+            raise ValueError(f"mode {self.mode!r} chooses between arms: give two or more.")
+        for knob in ("explore", "window", "retire"):
+            if self.mode == "mix" and getattr(self, knob) is not None:
+                raise ValueError(f"{knob} is used with mode 'adaptive' or 'staged' only.")
+        if self.mode != "staged" and self.promote is not None:
+            raise ValueError("promote is used with mode 'staged' only.")
+        return self
+
+
+class RolloutConfig(Strict):
+    """Where and when the batches of RL are played; see :mod:`thinkact.policies.collect`."""
+
+    max_staleness: int | None = Field(
+        None,
+        ge=0,
+        le=16,
+        description="Play ahead while learning, with weights so many batches old; default: play, then learn.",
+    )
+    shard_tasks: int | None = Field(
+        None, ge=1, description="Tasks played together; default all, with Ray an equal part for each worker."
+    )
+    ray_workers: int | None = Field(None, ge=1, description="Play on so many Ray workers (extra 'ray').")
