@@ -26,7 +26,7 @@ import numpy as np
 
 from thinkact.policies.advantages_batch import Advantages, Array, CreditBatch, episode_term, returns_to_go
 from thinkact.policies.advantages_models import bilevel_gae, igpo, turn_gae
-from thinkact.policies.advantages_states import state_rtg, state_td, tree, vine, vine_td
+from thinkact.policies.advantages_states import memory_td, state_rtg, state_td, tree, vine, vine_td
 
 __all__ = [
     "CRITIC",
@@ -34,6 +34,7 @@ __all__ = [
     "ESTIMATORS",
     "FORKING",
     "NEED_MODEL",
+    "REMEMBERING",
     "Advantages",
     "CreditBatch",
     "check_estimator",
@@ -278,6 +279,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "hgpo": hgpo,
     "state_rtg": state_rtg,
     "state_td": state_td,
+    "memory_td": memory_td,
     "mt_grpo": mt_grpo,
     "grouped_gae": grouped_gae,
     "vine": vine,
@@ -292,6 +294,8 @@ FORKING = frozenset({"vine", "vine_td", "tree"})
 #: Those that need a critic, and with igpo those that need a model at all.
 CRITIC = frozenset({"turn_gae", "bilevel_gae"})
 NEED_MODEL = CRITIC | {"igpo"}
+#: Those that carry values from batch to batch in a :class:`~thinkact.policies.advantages_memory.TransitionMemory`.
+REMEMBERING = frozenset({"memory_td"})
 #: Continuations per forked turn, where none are asked for; VinePPO's paper has 9 and shows 1 to gain as well.
 DEFAULT_FORKS = {"vine": 4, "vine_td": 1, "tree": 2}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from thinkact.policies.advantages_memory import TransitionMemory
 from thinkact.policies.episode import Episode
 
 Array = NDArray[np.float64]
@@ -27,6 +28,7 @@ class CreditBatch:
             turn; for estimators of :data:`~thinkact.policies.advantages.FORKING` only. Empty: nothing was forked.
         values: Per episode and turn what a model says of the state before the action: its value (``turn_gae``,
             ``bilevel_gae``) or how likely the gold answer is (``igpo``). Empty: nobody was asked.
+        memory: What earlier batches said of states, for ``memory_td``, which adds this batch to it.
     """
 
     rewards: list[Array]
@@ -34,6 +36,7 @@ class CreditBatch:
     states: list[list[Hashable]]
     parents: list[tuple[int, int] | None] = field(default_factory=list)
     values: list[Array] = field(default_factory=list)
+    memory: TransitionMemory | None = None
 
     def __post_init__(self) -> None:
         if not len(self.rewards) == len(self.groups) == len(self.states):
@@ -84,17 +87,24 @@ class CreditBatch:
                 raise ValueError(f"episode {episode.id} ended in a fault; leave it out of the batch.")
         return cls(
             rewards=[np.asarray(episode.rewards, dtype=np.float64) for episode in episodes],
-            groups=[f"{episode.env_id}|{episode.task_id}" for episode in episodes],
+            groups=[_group(episode) for episode in episodes],
             states=[_states(episodes, parents, index) for index in range(len(episodes))],
             parents=list(parents),
         )
 
 
+def _group(episode: Episode) -> str:
+    return f"{episode.env_id}|{episode.task_id}"
+
+
 def _states(episodes: Sequence[Episode], parents: Sequence[tuple[int, int] | None], index: int) -> list[Hashable]:
     # The key recorded with a turn is of the state after it; the first state is the task itself.
     place = parents[index] if parents else None
-    first = "start" if place is None or place[1] == 0 else episodes[place[0]].turns[place[1] - 1].state_key
-    return [first, *(turn.state_key for turn in episodes[index].turns[:-1])]
+    episode = episodes[index]
+    first = _group(episode)
+    if place is not None and place[1]:
+        first = episodes[place[0]].turns[place[1] - 1].state_key
+    return [first, *(turn.state_key for turn in episode.turns[:-1])]
 
 
 def returns_to_go(rewards: Array, gamma: float = 1.0) -> Array:

@@ -6,11 +6,12 @@ Registered in :mod:`thinkact.policies.advantages`, whose symbols are used here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from thinkact.policies.advantages_batch import Advantages, Array, CreditBatch, episode_term, returns_to_go
+from thinkact.policies.advantages_memory import TransitionMemory, Values
 
 
 def state_rtg(batch: CreditBatch, *, gamma: float = 1.0, kappa: float = 1.0, nu: float = 0.25) -> Advantages:
@@ -67,48 +68,61 @@ def vine_td(batch: CreditBatch, *, kappa: float = 0.0, nu: float = 0.25) -> Adva
     return _chain_credit(batch, kappa, nu)
 
 
-def _chain_credit(batch: CreditBatch, kappa: float, nu: float) -> Advantages:
+def memory_td(batch: CreditBatch, *, decay: float = 0.9, kappa: float = 1.0, nu: float = 0.25) -> Advantages:
+    """:func:`state_td` that does not throw its values away: batches before this one count, each ``decay`` times less.
+
+    The chain is made up of the transitions of all groups and of those that ``batch.memory`` holds, under the keys of
+    the states: the same task again, or states that tasks have in common. With n visits, those of earlier batches at
+    their weight::
+
+        A_t = (n·(r_t + V_{t+1}(s_{t+1}) − V_t(s_t)) + κ·ν·(R_i − R̄)) / (n − 1 + κ)    and  ν·(R_i − R̄) where n = 1
+
+    The factor n/(n − 1) makes up for the judged step's own share in V_t(s_t): it is the difference to the mean of the
+    *other* visits. What is left of bias: V_{t+1} holds what an older policy did, forgotten at the rate of ``decay``,
+    and the judged episode's own luck after t + 1, as one visit of n. With a policy that stands still both vanish as
+    the memory fills. Where no state recurs and nothing is remembered, it is RLOO at ν·(G − 1)/G of the size.
+
+    The batch is added to ``batch.memory``, which then fades; without one nothing is remembered. No discount.
+    """
+    memory = batch.memory if batch.memory is not None else TransitionMemory()
+    _remember(memory, batch, range(len(batch.rewards)))
+    chain = memory.solve()
     out: Advantages = [np.zeros(len(rewards)) for rewards in batch.rewards]
     for members in batch.members().values():
-        whole = [i for i in members if batch.parent(i) is None]
-        values, visits = _chain_values(batch, members)
-        totals = {i: float(batch.rewards[i].sum()) for i in whole}
-        mean = float(np.mean(list(totals.values())))
-        for i in whole:
-            episode = nu * (totals[i] - mean)
-            nodes = list(enumerate(batch.states[i]))
-            value = np.array([*(values[node] for node in nodes), 0.0])
-            n = np.array([visits[node] for node in nodes])
-            step = batch.rewards[i] + value[1:] - value[:-1]
-            out[i] = np.where(n > 1, (n * step + kappa * episode) / (n + kappa), episode)
+        for i, n, step, episode in _chain_steps(batch, members, chain):
+            out[i] = np.where(n > 1, (n * step + kappa * nu * episode) / np.maximum(n - 1 + kappa, 1e-9), nu * episode)
+    memory.fade(decay)
     return out
 
 
-def _chain_values(
-    batch: CreditBatch, members: Sequence[int]
-) -> tuple[dict[tuple[int, Hashable], float], dict[tuple[int, Hashable], int]]:
-    """Value and number of visits of every (turn, state), solved backwards: a turn leads to the next one only."""
-    by_turn: dict[int, list[tuple[Hashable, float, Hashable | None]]] = defaultdict(list)
+def _chain_credit(batch: CreditBatch, kappa: float, nu: float) -> Advantages:
+    out: Advantages = [np.zeros(len(rewards)) for rewards in batch.rewards]
+    for members in batch.members().values():
+        memory = TransitionMemory()
+        _remember(memory, batch, members)
+        for i, n, step, episode in _chain_steps(batch, members, memory.solve()):
+            out[i] = np.where(n > 1, (n * step + kappa * nu * episode) / (n + kappa), nu * episode)
+    return out
+
+
+def _remember(memory: TransitionMemory, batch: CreditBatch, members: Iterable[int]) -> None:
     for i in members:
         place = batch.parent(i)
-        first = 0 if place is None else place[1]
-        states: list[Hashable | None] = [*batch.states[i][1:], _NO_STATE]
-        for u, (state, reward, then) in enumerate(zip(batch.states[i], batch.rewards[i].tolist(), states, strict=True)):
-            by_turn[first + u].append((state, reward, then))
-    values: dict[tuple[int, Hashable], float] = {}
-    visits: dict[tuple[int, Hashable], int] = {}
-    for turn in sorted(by_turn, reverse=True):
-        total: dict[Hashable, float] = defaultdict(float)
-        count: dict[Hashable, int] = defaultdict(int)
-        for state, reward, then in by_turn[turn]:
-            total[state] += reward if then is _NO_STATE else reward + values[turn + 1, then]
-            count[state] += 1
-        for state, n in count.items():
-            values[turn, state], visits[turn, state] = total[state] / n, n
-    return values, visits
+        memory.add(batch.states[i], batch.rewards[i], 0 if place is None else place[1])
 
 
-_NO_STATE = object()
+def _chain_steps(
+    batch: CreditBatch, members: Sequence[int], chain: Values
+) -> Iterator[tuple[int, Array, Array, float]]:
+    """Yield for the group's attempts: index, visits (T,), r + V(s') − V(s) (T,), and R − R̄."""
+    whole = [i for i in members if batch.parent(i) is None]
+    totals = {i: float(batch.rewards[i].sum()) for i in whole}
+    mean = float(np.mean(list(totals.values())))
+    for i in whole:
+        nodes = list(enumerate(batch.states[i]))
+        value = np.array([*(chain.value[node] for node in nodes), 0.0])
+        n = np.array([chain.visits[node] for node in nodes])
+        yield i, n, batch.rewards[i] + value[1:] - value[:-1], totals[i] - mean
 
 
 def vine(batch: CreditBatch) -> Advantages:

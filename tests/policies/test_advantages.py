@@ -1,14 +1,24 @@
 """Every estimator against exact policy gradients, with a policy that decides when to stop."""
 
 import itertools
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkact.policies.advantages import ESTIMATORS, NEED_MODEL, CreditBatch, check_estimator, returns_to_go
+from thinkact.policies.advantages import (
+    ESTIMATORS,
+    NEED_MODEL,
+    REMEMBERING,
+    CreditBatch,
+    check_estimator,
+    returns_to_go,
+)
+from thinkact.policies.advantages_memory import TransitionMemory
 from thinkact.policies.episode import Episode, Turn
 
 THETA = np.array([0.3, -0.4])
@@ -156,6 +166,7 @@ def test_gigpo_weights_each_state_by_the_company_it_has_there(group):
         ("hgpo", {}),
         ("state_rtg", {}),
         ("state_td", {}),
+        ("memory_td", {}),
         ("reinforce_pp", {}),
         ("grouped_gae", {}),
         ("grouped_gae", {"lam": 0.0}),
@@ -404,8 +415,8 @@ def test_shape_order_and_groups(episodes, name, random):
     shuffled = ESTIMATORS[name](batch([episodes[i] for i in order]))
     for i, a in zip(order, shuffled, strict=True):
         np.testing.assert_allclose(a, out[i], atol=1e-9)
-    # Another task's episodes say nothing either, but where the baseline is the whole batch's by definition.
-    if name not in BATCH_WIDE:
+    # Another task's episodes say nothing either, but where baseline or states are the whole batch's by definition.
+    if name not in (*BATCH_WIDE, *REMEMBERING):
         for task in ("x", "y"):
             mine = [i for i, (_, g) in enumerate(episodes) if g == task]
             for i, a in zip(mine, ESTIMATORS[name](batch([episodes[i] for i in mine])), strict=True):
@@ -431,7 +442,7 @@ def episode(**changes):
 
 def test_a_batch_of_episodes_keys_each_turn_by_the_state_before_it():
     batch = CreditBatch.of([episode(), episode(id="other", task_id="u")])
-    assert batch.states == [["start", "x"]] * 2
+    assert batch.states == [["env|t", "x"], ["env|u", "x"]]  # one task's start is not another's
     assert batch.groups == ["env|t", "env|u"]
     assert [list(r) for r in batch.rewards] == [[0.5, 0.5]] * 2
 
@@ -456,3 +467,92 @@ def test_unknown_names_are_refused_with_the_known_ones():
         check_estimator("grouped_gae", {"lambda": 0.5})
     with pytest.raises(ValueError, match="it has none"):
         check_estimator("rloo", {"gamma": 0.5})
+
+
+# Values that are remembered from batch to batch.
+
+
+def filled(paths, episodes):
+    """What is remembered of so many episodes of a policy that stands still, in expectation."""
+    kept = {}
+    for path in paths:
+        for turn, (state, then) in enumerate(zip(path.states, (*path.states[1:], None), strict=True)):
+            row = kept.setdefault((turn, state, then), [turn, state, then, 0.0, 0.0])
+            row[3] += episodes * path.p
+            row[4] += episodes * path.p * path.rewards[turn]
+    memory = TransitionMemory()
+    memory.load({"transitions": list(kept.values())})
+    return memory
+
+
+@pytest.mark.parametrize("world", [wandering, chain])
+def test_bias_of_remembered_values_goes_as_the_memory_fills(world):
+    """Turn and state tell all that counts here, so the chain is true; the policy decides when to stop."""
+    paths = list(world())
+
+    def off(episodes):
+        total = np.zeros(2)
+        for members in itertools.product(paths, repeat=2):
+            batch = CreditBatch(
+                [np.array(m.rewards) for m in members],
+                ["task"] * 2,
+                [list(m.states) for m in members],
+                memory=filled(paths, episodes) if episodes else None,
+            )
+            for member, credit in zip(members, ESTIMATORS["memory_td"](batch, nu=0.0), strict=True):
+                total += (
+                    math.prod(m.p for m in members) / 2 * sum(a * s for a, s in zip(credit, member.scores, strict=True))
+                )
+        return float(np.abs(total - exact_gradient(paths)).max())
+
+    assert off(0) > 0.02  # one small batch alone
+    assert off(100) < 0.01
+    assert off(10_000) < 1e-4
+
+
+def test_nothing_remembered_and_nothing_met_again_is_leave_one_out():
+    rewards = [np.array([0.3, 0.1]), np.array([0.0]), np.array([0.0, 0.0, 1.0])]
+    never = CreditBatch(rewards, ["t"] * 3, [["a", "b"], ["c"], ["d", "e", "f"]])
+    for one, two in zip(ESTIMATORS["memory_td"](never, nu=0.6), ESTIMATORS["rloo"](never), strict=True):
+        np.testing.assert_allclose(one, 0.6 * 2 / 3 * two)
+
+
+def test_a_lone_attempt_is_judged_by_what_earlier_batches_saw():
+    memory = TransitionMemory()
+    for reward in (0.0, 1.0):
+        one = replace(batch_of(([0.0, reward], "ab"), ([0.0, reward], "ab")), memory=memory)
+        ESTIMATORS["memory_td"](one, decay=0.5)
+    # At "b": two wins at weight 1/2, two losses at 1/4; "a" leads there, and once to "c", where a win waits.
+    alone = replace(batch_of(([0.0, 1.0], "ac"), group="another task"), memory=memory)
+    ((first, second),) = ESTIMATORS["memory_td"](alone, kappa=0.0)
+    assert second == 0.0  # nobody else was ever at "c": no credit but the episode's, and that has no company
+    of_b, n = 1.0 / 1.5, 2.5
+    assert first == pytest.approx(n / (n - 1) * (1.0 - (1.5 * of_b + 1.0) / n))
+
+
+def test_a_memory_is_bounded_and_a_checkpoint_holds_it():
+    memory = TransitionMemory()
+    sizes = []
+    for step in range(60):
+        memory.add([f"{step}-{t}" for t in range(4)], np.ones(4))
+        memory.fade(0.8)
+        sizes.append(len(memory))
+    assert max(sizes) == sizes[-1] == 4 * 20  # 0.8 ** 21 is below a hundredth
+    known = memory.solve()
+    assert all(known.value[turn, f"59-{turn}"] == pytest.approx(4 - turn) for turn in range(4))
+    other = TransitionMemory()
+    other.load(json.loads(json.dumps(memory.state())))  # plain data
+    assert other.state() == memory.state() and other.solve() == known
+    twin = memory.copy()
+    twin.add(["59-0"], np.zeros(1))
+    assert memory.solve() == known != twin.solve()
+
+
+def test_a_state_that_is_forgotten_is_led_to_by_nothing():
+    memory = TransitionMemory()
+    for end in range(5):
+        memory.add(["hub", "middle", f"end {end}"], np.array([0.0, 0.0, 1.0]))
+    for _ in range(21):  # single transitions are forgotten one step before the one that five had in common
+        memory.fade(0.8)
+        known = memory.solve()  # never asks for a state that is gone
+    assert len(memory) == 0 and not known.value
