@@ -97,7 +97,10 @@ class TransitionMemory:
     def copy(self) -> TransitionMemory:
         """Return a memory of the same that changes on its own."""
         other = TransitionMemory()
-        other.load(self.state())
+        other._turns = {
+            turn: {state: {then: list(seen) for then, seen in following.items()} for state, following in states.items()}
+            for turn, states in self._turns.items()
+        }
         return other
 
     def state(self) -> dict[str, Any]:

@@ -8,19 +8,22 @@ here needs a model: policies are tables (:mod:`thinkact.envs.diagnostic.mdp`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Hashable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkact.envs.diagnostic.mdp import Exact, Floats, Ints, Mdp, Sample, along_the_way, softmax
+from thinkact.envs.diagnostic.mdp import Exact, Floats, Ints, Mdp, Sample, ascent, on_the_way, softmax
 from thinkact.envs.diagnostic.worlds import make_world
-from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING, NEED_MODEL, CreditBatch
+from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING, NEED_MODEL, REMEMBERING, CreditBatch
+from thinkact.policies.advantages_memory import TransitionMemory
 
 #: Below this share of the largest true advantage a turn counts as inert.
 INERT = 0.05
+#: Batches in which a learner comes all the way, for estimators that remember the ones before (see :func:`lived`).
+LIFE = 16
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Drawn:
         credit: The same for estimators.
         exact: Values and gradient of the policy.
         pi: The policy, shape (observations, actions).
+        memory: What the learner that has this policy remembers; for estimators that do.
+        size: Episodes per batch; 0: all are one.
     """
 
     mdp: Mdp
@@ -105,6 +110,8 @@ class Drawn:
     credit: CreditBatch
     exact: Exact
     pi: Floats
+    memory: TransitionMemory | None = None
+    size: int = 0
 
 
 def draw(mdp: Mdp, pi: Floats, *, groups: int, group: int, rng: np.random.Generator) -> Drawn:
@@ -132,12 +139,41 @@ def _registered(name: str) -> Method:
     def judge(drawn: Drawn, rng: np.random.Generator) -> Floats:
         credit = with_forks(drawn, DEFAULT_FORKS[name], rng) if name in FORKING else drawn.credit
         out = np.zeros_like(drawn.truth)
+        if name in REMEMBERING:
+            _remembering(name, drawn, out)
+            return out
         # Continuations, where there are any, stand behind the episodes.
         for row, values in zip(out, ESTIMATORS[name](credit), strict=False):
             row[: len(values)] = values
         return out
 
     return judge
+
+
+def _remembering(name: str, drawn: Drawn, out: Floats) -> None:
+    """Judge every batch as the next one of the same learner's life."""
+    size = drawn.size or len(out)
+    for first in range(0, len(out), size):
+        part = slice(first, first + size)
+        whole = drawn.credit
+        memory = drawn.memory.copy() if drawn.memory is not None else None
+        batch = CreditBatch(whole.rewards[part], whole.groups[part], whole.states[part], memory=memory)
+        for row, values in zip(out[part], ESTIMATORS[name](batch), strict=True):
+            row[: len(values)] = values
+
+
+def lived(
+    mdp: Mdp, path: Sequence[tuple[float, Floats]], share: float, *, groups: int, group: int, rng: np.random.Generator
+) -> TransitionMemory:
+    """Return what a learner remembers that has come this far in even steps, :data:`LIFE` of them for the whole way.
+
+    It played a batch, of the same size as those to be judged, with every policy it had before.
+    """
+    memory = TransitionMemory()
+    for step in range(round(share * LIFE)):
+        drawn = draw(mdp, softmax(on_the_way(path, step / LIFE)), groups=groups, group=group, rng=rng)
+        ESTIMATORS["memory_td"](replace(drawn.credit, memory=memory))
+    return memory
 
 
 def with_forks(drawn: Drawn, count: int, rng: np.random.Generator, limit: int | None = None) -> CreditBatch:
@@ -206,10 +242,10 @@ def gradient_of(drawn: Drawn, estimate: Floats, rows: slice = slice(None)) -> Fl
     return out
 
 
-@functools.lru_cache(maxsize=64)
-def _place(world: str, horizon: int, share: float) -> tuple[Mdp, Floats]:
+@functools.lru_cache(maxsize=16)
+def _place(world: str, horizon: int) -> tuple[Mdp, list[tuple[float, Floats]]]:
     mdp = Mdp(make_world(world, horizon))
-    return mdp, softmax(along_the_way(mdp, share))
+    return mdp, ascent(mdp)
 
 
 def measure(
@@ -224,9 +260,14 @@ def measure(
         seed: Picks every draw.
         methods: Names out of :data:`METHODS`; by default all.
     """
-    mdp, pi = _place(setting.world, setting.horizon, setting.share)
+    mdp, path = _place(setting.world, setting.horizon)
+    pi = softmax(on_the_way(path, setting.share))
     drawn = draw(mdp, pi, groups=batches * tasks, group=setting.group, rng=np.random.default_rng([seed, 1]))
     size = tasks * setting.group
+    if not methods or REMEMBERING & set(methods):
+        rng = np.random.default_rng([seed, 4])
+        memory = lived(mdp, path, setting.share, groups=tasks, group=setting.group, rng=rng)
+        drawn = replace(drawn, memory=memory, size=size)
     cells = drawn.sample.states[drawn.live] * mdp.n_actions + drawn.sample.actions[drawn.live]
     ahead = float(_remaining(drawn)[drawn.live].sum() / drawn.live.sum())
     found = {}

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from thinkact.policies.advantages import CRITIC, ESTIMATORS, Advantages, CreditBatch, returns_to_go
+from thinkact.policies.advantages import CRITIC, ESTIMATORS, REMEMBERING, Advantages, CreditBatch, returns_to_go
 from thinkact.policies.advantages_batch import Array
+from thinkact.policies.advantages_memory import TransitionMemory
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.critic import TurnCritic, explained_variance, per_turn, token_gae, turn_starts
 from thinkact.policies.episode import Episode, Turn
@@ -41,12 +42,16 @@ class Reinforcer:
         rate_of_head = config.rl.critic_lr or 10 * config.rl.lr
         needed = config.rl.estimator in CRITIC
         self.critic = TurnCritic(learner, lr=rate_of_head, seed=config.seed) if needed else None
+        #: What batches before this one said of states, for estimators that ask.
+        self.memory = TransitionMemory() if config.rl.estimator in REMEMBERING else None
         #: For igpo: what gives the gold answer's probabilities, see :func:`thinkact.policies.gold.gold_probabilities`.
         self.gold: Callable[[Sequence[Episode]], list[Array]] | None = None
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep beside weights and optimiser."""
         kept: dict[str, Any] = {} if self.reference is None else {"reference": self.reference.weights}
+        if self.memory is not None:
+            kept["memory"] = self.memory.state()
         return kept if self.critic is None else {**kept, "critic": self.critic.state()}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -55,6 +60,15 @@ class Reinforcer:
             self.reference.load(state["reference"])
         if self.critic is not None:
             self.critic.load(state["critic"])
+        if self.memory is not None:
+            self.memory.load(state["memory"])
+
+    def witness(self, episodes: Sequence[Episode]) -> None:
+        """Remember episodes that nothing is learned from: groups that all fail say what their states are worth, too."""
+        if self.memory is not None:
+            batch = CreditBatch.of(episodes)
+            for states, rewards in zip(batch.states, batch.rewards, strict=True):
+                self.memory.add(states, rewards)
 
     def learn(self, used: Sequence[Episode], step: int, forked: Forked | None = None) -> dict[str, float]:
         """Take the optimiser steps that a batch of episodes is good for.
@@ -76,7 +90,7 @@ class Reinforcer:
             parents = [None] * len(used) + list(forked.parents)
             histories = [[] for _ in used] + [used[i].turns[:turn] for i, turn in forked.parents]
             figures |= forked.figures
-        batch = CreditBatch.of(episodes, parents or ())
+        batch = replace(CreditBatch.of(episodes, parents or ()), memory=self.memory)
         batch, shaped = self._shaped(batch, episodes, histories)
         figures |= shaped
         tokens: list[Array] = []

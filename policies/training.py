@@ -216,6 +216,8 @@ class Trainer:
             "used_share": len(batch.used) / max(1, len(batch.episodes)),
             "zero_variance_groups": zero_variance_share(batch.episodes),
         }
+        used = {episode.id for episode in batch.used}
+        reinforcer.witness([e for e in batch.episodes if e.error is None and e.turns and e.id not in used])
         if not batch.used:
             return share
         return {**share, **reinforcer.learn(batch.used, step, batch.forked)}

@@ -182,8 +182,10 @@ class CreditEnv(ToolEnv[Fate]):
         return checks[0].weight >= self._act.fate.world.enough - 1e-9
 
     def _state_key(self) -> str:
-        # The turn is in the state where it counts; without it, coming back to a place is coming back.
-        return f"{self.task.id}|{self._act.state!r}"
+        # The turn is in the state where it counts; without it, coming back to a place is coming back. Luck is no part
+        # of it, and so the same place is the same state in all games of a world.
+        world = self._hidden_part.world
+        return f"{world.name}/{world.horizon}|{self._act.state!r}"
 
     def _solution(self, task: Task, hidden: Fate) -> Solution:
         for choice in clairvoyant(hidden.world, hidden.luck, hidden.start)[1]:

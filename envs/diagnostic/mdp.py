@@ -230,15 +230,14 @@ def softmax(logits: Floats) -> Floats:
     return out
 
 
-def along_the_way(mdp: Mdp, share: float, *, steps: int = 400) -> Floats:
-    """Return logits at a share of the way from knowing nothing to the best that gradient ascent finds.
+def ascent(mdp: Mdp, *, steps: int = 400) -> list[tuple[float, Floats]]:
+    """Return the way of exact gradient ascent as pairs of expected return and logits.
 
-    The path is exact gradient ascent from a policy that is uniform but for a little noise (exactly uniform, some
-    worlds have no gradient), so it is the same for every estimator.
+    It begins at a policy that is uniform but for a little noise (exactly uniform, some worlds have no gradient), so it
+    is the same for every estimator.
 
     Args:
         mdp: The world.
-        share: 0 (uniform) to 1 (best found), of the gain in expected return.
         steps: Ascent steps at most.
     """
     logits = 0.1 * np.random.default_rng(0).standard_normal(mdp.uniform().shape)
@@ -250,9 +249,19 @@ def along_the_way(mdp: Mdp, share: float, *, steps: int = 400) -> Floats:
             break
         logits = logits + 0.25 * gradient / size
         path.append((mdp.solve(softmax(logits)).j, logits.copy()))
+    return path
+
+
+def on_the_way(path: Sequence[tuple[float, Floats]], share: float) -> Floats:
+    """Return the first logits of an :func:`ascent` that have a share, 0 to 1, of its whole gain in expected return."""
     low, high = path[0][0], max(j for j, _ in path)
     wanted = low + share * (high - low)
     return next(logits for j, logits in path if j >= wanted - 1e-12)
+
+
+def along_the_way(mdp: Mdp, share: float, *, steps: int = 400) -> Floats:
+    """Return logits at a share of the way from knowing nothing to the best that :func:`ascent` finds."""
+    return on_the_way(ascent(mdp, steps=steps), share)
 
 
 def _draw(cumulative: Floats, rng: np.random.Generator) -> Ints:
