@@ -165,6 +165,7 @@ class Pipeline:
         if self._thread is not None:
             self._stop()
             self._thread.shutdown(wait=True, cancel_futures=True)
+        self._flight.clear()
 
     @property
     def ahead(self) -> int:
@@ -238,8 +239,14 @@ class Sampling:
         def count(episode: Episode) -> None:
             reporter.advance()
 
+        self._close: Callable[[], None] = lambda: None
         player: Player
-        if lag is None:
+        if config.rollout.ray_workers is not None:
+            from thinkact.policies.ray_player import RayPlayer
+
+            player = remote = RayPlayer(config, arms, loaded, stopped=self._stopped, on_episode=count)
+            self._close = remote.close
+        elif lag is None:
             player = LocalPlayer(config, arms, policy, on_episode=count)
         else:
             self.turns = Turns()
@@ -253,6 +260,7 @@ class Sampling:
 
     def __exit__(self, *exc: object) -> None:
         self.pipeline.close()
+        self._close()
 
 
 def shards_of(arms: Arms, order: Order, config: TrainConfig, size: int | None) -> list[Shard]:

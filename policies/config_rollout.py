@@ -68,3 +68,10 @@ class RolloutConfig(Strict):
         None, ge=1, description="Tasks played together; default all, with Ray an equal part for each worker."
     )
     ray_workers: int | None = Field(None, ge=1, description="Play on so many Ray workers (extra 'ray').")
+    ray_gpus: float | None = Field(None, gt=0.0, description="GPUs of one Ray worker; default none.")
+
+    @model_validator(mode="after")
+    def _every_knob_is_used(self) -> RolloutConfig:
+        if self.ray_gpus is not None and self.ray_workers is None:
+            raise ValueError("ray_gpus is used with ray_workers only.")
+        return self
