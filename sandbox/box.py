@@ -40,7 +40,7 @@ class Box:
     Args:
         line: Where to ask for it: the fork server, or the supervisor of the box around it.
         limits: What may be used inside.
-        mode: ``session``: a guest that waits for requests. ``cases``: one guest after the other.
+        mode: ``session``: a guest that waits for requests. ``run``: one program. ``cases``: one guest after the other.
             ``program``: one beside the interpreter of ``around``. ``branch``: a copy of that.
         request: What the fork server has to know.
         stdin_fd: The guest's standard input, instead of nothing.

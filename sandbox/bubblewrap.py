@@ -108,7 +108,9 @@ class BubblewrapSandbox(Closing):
         kinds = "user+pid+mount+ipc+uts+cgroup" if self.network else "user+pid+mount+net+ipc+uts+cgroup"
         parts = [f"bubblewrap: {kinds} namespaces, no capabilities, no new privileges"]
         parts += ["seccomp"] if seccomp.supported() else ["no seccomp"]
-        parts += ["landlock scopes around programs and cases"] if seccomp.landlock_version() >= 6 else []
+        landlock = seccomp.landlock_version()
+        parts += ["landlock scopes around every box"] if landlock >= 6 else []
+        parts += ["landlock of files around single programs and cases"] if landlock else []
         parts += ["a user id of its own"] if os.geteuid() == 0 else []
         parts += ["the machine's network"] if self.network else []
         return ", ".join([*parts, "resource limits, memory of the tree sampled"])
@@ -165,7 +167,7 @@ class BubblewrapSandbox(Closing):
         wall = self.wall(timeout)
         stdin_fd = memory_file("thinkact-stdin", stdin) if stdin else None
         try:
-            box = self.make_box(stdin_fd)
+            box = self.make_box(stdin_fd, "run")
         finally:
             if stdin_fd is not None:
                 os.close(stdin_fd)
@@ -205,7 +207,7 @@ class BubblewrapSandbox(Closing):
         words, wall = check_argv(argv), self.wall(timeout)
         far, near = os.pipe()
         try:
-            box = self.make_box(far, sink=sink)
+            box = self.make_box(far, "run", sink)
         except BaseException:
             os.close(near)
             raise

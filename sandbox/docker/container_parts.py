@@ -117,7 +117,7 @@ class Guest:
             except OSError:
                 pass
             fds = [far.fileno(), -1, out_write, err_write]
-            worker._guest.run(limits, fds if stdin < 0 else [*fds, stdin], bpf)
+            worker._guest.run(limits, fds if stdin < 0 else [*fds, stdin], bpf, worker._fence.scopes)
         far.close()
         for fd in (out_write, err_write, stdin):
             if fd >= 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FILES = (
-    *("worker.py", "guest.py", "supervisor.py", "copying.py"),
+    *("worker.py", "guest.py", "fence.py", "supervisor.py", "copying.py"),
     *("trace.py", "program.py", "transplant.py", "inspection.py", "tree.py"),
 )
 """Their names; the first is the program to start."""

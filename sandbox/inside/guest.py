@@ -29,8 +29,10 @@ _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NU
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def run(limits: dict[str, int], fds: list[int], bpf: bytes) -> typing.NoReturn:
-    """Lock down, then do what the host says. Ends the process whatever happens."""
+def run(
+    limits: dict[str, typing.Any], fds: list[int], bpf: bytes, fence: typing.Callable[[], object]
+) -> typing.NoReturn:
+    """Lock down, with ``fence`` as the last thing, then do what the host says. Ends the process whatever happens."""
     code = 70
     try:
         signal.set_wakeup_fd(-1)
@@ -51,6 +53,7 @@ def run(limits: dict[str, int], fds: list[int], bpf: bytes) -> typing.NoReturn:
             os.chmod(_WORK, 0o755)
             os.chdir(_WORK)
         _lock(limits, bpf)
+        fence()
         code = _obey(socket.socket(fileno=line), limits)
     except BaseException as error:
         _complain(f"{type(error).__name__}: {error}\n")
@@ -100,21 +103,6 @@ def _lock(limits: dict[str, int], bpf: bytes) -> None:
         raise OSError(ctypes.get_errno(), "the system-call filter could not be loaded")
 
 
-def _fence() -> None:
-    """Where Landlock has scopes: no signals to, and no abstract sockets of, anybody but itself and its children.
-
-    Not for a session's interpreter: what is fenced in cannot be moved into another box.
-    """
-    create, restrict = 444, 446
-    if _libc.syscall(create, None, 0, 1) < 6:  # the version of its interface
-        return
-    rules = struct.pack("QQQ", 0, 0, 1 | 2)
-    fd = _libc.syscall(create, rules, len(rules), 0)
-    if fd < 0 or _libc.syscall(restrict, fd, 0) != 0:
-        raise OSError(ctypes.get_errno(), "landlock")
-    os.close(fd)
-
-
 def _obey(line: socket.socket, limits: dict[str, int]) -> int:
     """Serve the host's requests; a program or a case ends the process, cells go on."""
     main = types.ModuleType("__main__")
@@ -129,11 +117,9 @@ def _obey(line: socket.socket, limits: dict[str, int]) -> int:
             return 0
         if request["op"] == "program":
             _limit_cpu(limits["cpu_s"], hard=True)
-            _fence()
             return _run_program(request["argv"])
         if request["op"] == "case":
             _limit_cpu(limits["cpu_s"], hard=True)
-            _fence()
             reply = _run_case(request)
             _flush(out)
             _send(line, reply)

@@ -73,7 +73,7 @@ class Supervisor:
         self.pipes = {os.readlink(f"/proc/self/fd/{fds[index]}"): index for index in (0, 2, 3)}
         self.guest = os.fork()
         if self.guest == 0:
-            self.kit._guest.run(self.limits, fds, self.bpf)
+            self.kit._guest.run(self.limits, fds, self.bpf, self.kit.fence_of(self.limits["mode"]))
         for fd in (fds[0], *fds[2:]):
             os.close(fd)
 
@@ -238,7 +238,7 @@ class Supervisor:
                 if self.case > 1:  # counters, ports in their time of waiting, abstract names: all new
                     self.kit._check(self.kit._libc.unshare(NEW_NET), "unshare")
                     self.kit._loopback_up()
-                self.kit._guest.run(self.limits, fds, self.bpf)
+                self.kit._guest.run(self.limits, fds, self.bpf, self.kit.fence_of(self.limits["mode"]))
             finally:
                 os._exit(70)
 

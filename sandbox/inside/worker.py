@@ -59,6 +59,7 @@ def _load(name: str) -> typing.Any:
 
 
 _guest = _load("guest")
+_fence = _load("fence")
 _supervisor: typing.Any = None
 _copying: typing.Any = None
 _trace: typing.Any = None
@@ -215,7 +216,9 @@ def _supervise(request: dict[str, typing.Any], fds: list[int], line: socket.sock
     if mode == "branch":
         supervisor.become_branch(folders)
     supervisor.settle(_KEPT["cases" if mode == "cases" else "session"])
-    if mode in ("session", "program"):
+    if mode == "session":  # its interpreter and the boxes inside it are in its fence
+        _fence.scopes()
+    if mode in ("session", "program", "run"):
         supervisor.make_guest(fds)
     elif mode == "cases":
         for fd in (fds[0], *fds[2:]):
@@ -223,6 +226,13 @@ def _supervise(request: dict[str, typing.Any], fds: list[int], line: socket.sock
     else:
         supervisor.say_settled()
     supervisor.serve()
+
+
+def fence_of(mode: str) -> typing.Callable[[], object]:
+    """Return what fences the guest of a box in, beyond its box's own fence; see ``fence.py``."""
+    if mode == "session":
+        return lambda: None
+    return _fence.scopes if mode == "program" else lambda: _fence.files(_WORK)
 
 
 def _resident_bytes() -> int:

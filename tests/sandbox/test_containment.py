@@ -1,10 +1,13 @@
 """bubblewrap's own fences; what holds on every backend is in test_attacks.py. All of it runs inside the sandbox."""
 
 import json
+import os
+import socket
 
 import pytest
 
-from thinkact.sandbox import Session, seccomp
+from thinkact.sandbox import Sandbox, Session, seccomp
+from thinkact.sandbox.bubblewrap import BubblewrapSandbox
 
 MiB = 1 << 20
 
@@ -110,3 +113,73 @@ lines = [fd for fd in opened if stat.S_ISSOCK(os.fstat(fd).st_mode)]
         assert session.exec("1", timeout=5).status in ("ok", "killed", "error")
         session.restart()
     assert json.loads(session.exec("1").stdout) == 1
+
+
+needs_landlock = pytest.mark.skipif(seccomp.landlock_version() < 6, reason="this kernel's Landlock has no scopes")
+
+_KNOCK = """
+import socket
+def knock(name):
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect('\\0' + name)
+            return 'open'
+        except OSError as error:
+            return type(error).__name__
+def listen(name):
+    line = socket.socket(socket.AF_UNIX)
+    line.bind('\\0' + name)
+    line.listen()
+    return line
+"""
+
+
+@needs_landlock
+def test_even_on_the_machines_network_its_abstract_sockets_are_out_of_reach() -> None:
+    """A box that shares the network would reach them, and those of other boxes, if Landlock were not around it."""
+    name = f"thinkact-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as host, BubblewrapSandbox(network=True) as box, box.session() as one:
+        host.bind(f"\0{name}")
+        host.listen()
+        assert out(one, f"{_KNOCK}\nknock({name!r})") == "'PermissionError'"
+        with box.session() as other:
+            assert out(other, f"{_KNOCK}\nmine = listen('{name}-2'); knock('{name}-2')") == "'open'"
+            assert out(one, f"knock('{name}-2')") == "'PermissionError'"
+            ran = one.run(["python3", "-c", f"{_KNOCK}\nprint(knock({name!r}), knock('{name}-2'))"])
+            assert ran.stdout == "PermissionError PermissionError\n"
+        with socket.socket(socket.AF_UNIX) as neighbour:
+            neighbour.connect(f"\0{name}")  # it was there all the time
+
+
+@needs_landlock
+def test_single_programs_and_cases_change_nothing_but_their_work(box: Sandbox, session: Session) -> None:
+    code = """
+import os, socket
+def tried(act, *args):
+    try:
+        act(*args)
+        return True
+    except PermissionError:
+        return False
+def put(path):
+    fd = os.open(path, os.O_WRONLY | (os.O_CREAT if path in ('here', '/dev/shm/there') else 0))
+    os.close(fd)
+refused = ['/proc/self/comm', '/proc/self/oom_score_adj', '/proc/self/mem', '/proc/self/coredump_filter',
+           '/proc/thread-self/comm']
+allowed = ['here', '/dev/shm/there', '/dev/null', '/dev/zero']
+def work():
+    os.mkdir('d'); os.rename('here', 'd/b'); os.link('d/b', 'c'); os.symlink('c', 'l'); os.mkfifo('p')
+    os.truncate('c', 0); os.unlink('l'); os.rmdir(os.mkdir('e') or 'e')
+    with socket.socket(socket.AF_UNIX) as line:
+        line.bind('s')
+    open('/proc/self/mem', 'rb').close()
+def look(_=0):
+    return [[tried(put, path) for path in refused], [tried(put, path) for path in allowed], tried(work)]
+"""
+    wanted = [[False] * 5, [True] * 4, True]
+    ran = box.exec(["python3", "-c", f"{code}\nimport json; print(json.dumps(look()))"])
+    assert ran.status == "ok" and json.loads(ran.stdout) == wanted, ran
+    assert [case.value for case in box.run_cases(code, "look", [[0], [1]])] == [wanted, wanted]
+    # Beside an interpreter there is no layer for files; moving them must work there too.
+    moved = session.run(["python3", "-c", f"{code}\nput('here'); work(); print(sorted(os.listdir()))"])
+    assert moved.stdout == "['c', 'd', 'p', 's']\n", moved
