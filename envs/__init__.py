@@ -12,6 +12,7 @@ from thinkact.envs.types import (
     Policy,
     Split,
     StepReward,
+    Summary,
     Task,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "Solution",
     "Split",
     "StepReward",
+    "Summary",
     "Task",
     "ToolEnv",
 ]

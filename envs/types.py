@@ -93,6 +93,25 @@ class Conversation:
 
 
 @dataclass
+class Summary:
+    """What a model wrote of its context before that began anew: a turn of its own, which no environment sees.
+
+    Attributes:
+        text: The summary.
+        prompt_ids: Token ids fed to the model since its previous action, the request for a summary among them.
+        token_ids: Token ids that the model wrote; the new context holds the very same ones.
+        logprobs: Log-probability of each of them under the sampling distribution, 0 where ``forced``.
+        forced: Positions in ``token_ids`` that the model did not choose.
+    """
+
+    text: str
+    prompt_ids: list[int] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
+
+
+@dataclass
 class Action:
     """One think-act step of a policy.
 
@@ -100,10 +119,14 @@ class Action:
         text: What goes to the environment (tool calls; thoughts are not in it).
         thought: What stays on the policy's side.
         prompt_ids: Token ids fed to the model since its previous action, mask 0.
-        restart: Whether the context begins anew with ``prompt_ids``, because what came before was shortened.
+        restart: Whether the context begins anew with ``prompt_ids``: what came before was shortened, or was played
+            by another attempt.
         token_ids: Token ids the model sampled, mask 1; never re-tokenised.
-        logprobs: Log-probability of each sampled token under the sampling distribution.
-        stop: Why sampling ended.
+        logprobs: Log-probability of each sampled token under the sampling distribution, 0 where ``forced``.
+        forced: Positions in ``token_ids`` that the model did not choose (a thought that was closed for it), mask 0.
+        summary: What the model wrote of the context before this one, where it was asked to.
+        stop: Why sampling ended: ``stop``, ``length`` (of the turn), or, which ends the episode, ``context`` (it is
+            full) or ``budget`` (the episode's tokens are spent).
         seconds: Wall time this action took, shared evenly within a batch.
         cost: Money spent on it, in US dollars.
         prompt_tokens: Tokens read, where they are counted but not known (a remote model's).
@@ -118,12 +141,22 @@ class Action:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     restart: bool = False
+    forced: list[int] = field(default_factory=list)
+    summary: Summary | None = None
     stop: str = "stop"
     seconds: float = 0.0
     cost: float = 0.0
     prompt_tokens: int = 0
     sampled_tokens: int = 0
     fault: str = ""
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """How many tokens the model read and wrote for it, the summary's among them; forced ones were read."""
+        parts: list[Action | Summary] = [self] if self.summary is None else [self, self.summary]
+        read = sum(len(part.prompt_ids) + len(part.forced) for part in parts)
+        written = sum(len(part.token_ids) - len(part.forced) for part in parts)
+        return read or self.prompt_tokens, written or self.sampled_tokens
 
 
 @runtime_checkable

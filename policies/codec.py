@@ -71,6 +71,16 @@ class ChatCodec:
         """Ids that end the model's turn."""
         return (self.end_id,)
 
+    @property
+    def thought_end(self) -> list[int]:
+        """Ids that close a thought which its model did not close; see :func:`in_thought`."""
+        return thought_end(self._tokenizer)
+
+    @property
+    def opens_thought(self) -> bool:
+        """Whether the frame itself opens every thought; ours leaves that to the model."""
+        return False
+
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
         """Return the ids of a conversation's start up to the model's first word.
 
@@ -111,6 +121,25 @@ class ChatCodec:
         if ids and ids[-1] == self.end_id:
             ids.pop()
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
+
+
+def thought_end(tokenizer: TokenizerLike) -> list[int]:
+    """Return the ids of ``</think>`` on a line of its own, one token of them where the tokenizer has such a one."""
+    return tokenizer.encode("\n</think>\n\n", add_special_tokens=False)
+
+
+def in_thought(text: str, *, opened: bool = False) -> bool:
+    """Tell whether what a model has written so far is all thought, as :func:`split_thought` would read it.
+
+    Args:
+        text: The beginning of a turn.
+        opened: The frame opened the thought: a brace in it is no call.
+    """
+    if "</think>" in text:
+        return False
+    if opened or text.lstrip().startswith("<think>"):
+        return True
+    return "{" not in text and "<tool_call>" not in text
 
 
 def split_thought(text: str) -> tuple[str, str]:

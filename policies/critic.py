@@ -83,16 +83,14 @@ class TurnCritic:
 def turn_starts(rows: Sequence[Row]) -> NDArray[np.int64]:
     """Return where turns begin among an episode's sampled tokens, shape (turns with tokens,).
 
+    A summary begins the turn after it, although it stands in the row before.
+
     Args:
         rows: The episode's rows, one for each context it had.
     """
-    found: list[NDArray[np.int64]] = []
-    passed = 0
-    for row in rows:
-        turns = row.turns[row.sampled]
-        found.append(np.flatnonzero(np.diff(turns, prepend=-1) > 0) + passed)
-        passed += len(turns)
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+    turns = [row.turns[row.sampled] for row in rows]
+    starts = np.diff(np.concatenate(turns), prepend=-1) != 0 if turns else np.zeros(0)
+    return np.flatnonzero(starts)
 
 
 def per_turn(values: Array, starts: NDArray[np.int64], turns: int) -> Array:

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from thinkact.envs.types import Summary
+
 SCHEMA = 1
 
 
@@ -20,7 +22,9 @@ class Turn(BaseModel):
     ``observation`` is what the policy saw *before* acting (turn 0: the task prompt); ``result`` is what came
     of the action. ``prompt_ids`` are the tokens fed since the previous action (mask 0), ``token_ids`` those
     sampled (mask 1) with their ``logprobs`` under the sampling distribution; empty for policies that are no
-    models. Where the context was shortened before this turn (``restart``), ``prompt_ids`` are all of the new one.
+    models. Tokens at the positions ``forced`` of ``token_ids`` were put there, not sampled (mask 0). Where the context
+    begins anew before this turn (``restart``), ``prompt_ids`` are all of the new one, and ``summary`` is what the model
+    wrote at the end of the old one, where it was asked to.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,7 +42,9 @@ class Turn(BaseModel):
     prompt_ids: list[int] = Field(default_factory=list)
     token_ids: list[int] = Field(default_factory=list)
     logprobs: list[float] = Field(default_factory=list)
+    forced: list[int] = Field(default_factory=list)
     restart: bool = False
+    summary: Summary | None = None
     advantage: float | None = None
     state_key: str = ""
 

@@ -5,40 +5,36 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from thinkact.envs import Action, Conversation
+from thinkact.envs import Action, Conversation, Summary
 from thinkact.policies.codec import split_thought
-from thinkact.policies.engine import Engine, GenRequest
+from thinkact.policies.engine import Engine
 from thinkact.policies.episode import Turn
+from thinkact.policies.history import History, Kind, Live
 from thinkact.policies.models import LoadedModel, load_model
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
-
-#: Of the context, what a shortened history may take: shortening at every turn would compute it anew at every turn.
-_SHORTENED = 0.6
-#: Characters; a result that is no longer than the note in its place stays.
-_NOTE = 30
+from thinkact.policies.writing import Budgets, Effort, Writing, write
 
 
 @dataclass
-class _Live:
-    """An episode in flight.
+class _Step:
+    """One conversation on its way to its next action: what its slot has not seen, and what has become of that."""
 
-    Attributes:
-        slot: Its slot in the engine.
-        said: Ids of each of its actions, and whether the model ended them itself.
-        dropped: Which results its context shows no more, counted from 0.
-        first: The first turn that its context shows at all.
-    """
+    conversation: Conversation
+    live: Live
+    before: list[int]  # of the newest message
+    newest: list[int]
+    restart: bool
+    summary: Summary | None = None
 
-    slot: int
-    said: list[tuple[list[int], bool]] = field(default_factory=list)
-    dropped: set[int] = field(default_factory=set)
-    first: int = 0
+    @property
+    def prompt(self) -> list[int]:
+        return self.before + self.newest
 
 
 class HFPolicy:
@@ -49,17 +45,26 @@ class HFPolicy:
             ``"smollm2-135m"``, a Hugging Face id or a folder.
         temperature: Of sampling; 0 is greedy.
         max_new_tokens: Budget of one turn, thought and action together.
+        max_thought_tokens: Budget of the thought of one turn. One that is not closed by then is closed by force; the
+            tokens that do it are not sampled and not trained on (``Action.forced``).
+        max_episode_tokens: Budget of all that is sampled in an episode. Once it is spent the episode is truncated.
+        effort: ``"low"``, ``"medium"`` or ``"high"``, instead of ``max_thought_tokens``: 20, 50 or 80 % of
+            ``max_new_tokens``.
         max_slots: Episodes in flight at once.
         max_len: Tokens of one episode's context.
         history: What happens to an episode that outgrows it: ``"cut"`` ends it; ``"drop"`` goes on in a context
             that opens anew without the oldest tool results (a note stands in their place) and, where that is not
-            enough, without the oldest turns.
+            enough, without the oldest turns; ``"summarize"`` asks the model for a summary
+            (:data:`~thinkact.policies.history.SUMMARY_REQUEST`) and goes on with the task, the summary and the newest
+            result. The summary is sampled and trained on like an action, and shares the advantage of the turn after it.
+        budget: Tokens of context from which the history is shortened, if that is to be before ``max_len``.
+        max_summary_tokens: Budget of one summary; by default ``max_new_tokens``.
         dtype: Of inference; the trainer's weights stay as they are.
         codec: How conversations are framed; see :func:`~thinkact.policies.templates.codec_for`.
         name: Name in episodes and on the leaderboard; by default the model's.
 
     Raises:
-        ValueError: On an unknown ``history``.
+        ValueError: On an unknown ``history`` or ``effort``, or budgets that do not go together.
         TemplateRefused: The model's chat template cannot be rendered turn by turn; the message says where it parts.
     """
 
@@ -69,24 +74,35 @@ class HFPolicy:
         *,
         temperature: float = 1.0,
         max_new_tokens: int = 64,
+        max_thought_tokens: int | None = None,
+        max_episode_tokens: int | None = None,
+        effort: Effort | None = None,
         max_slots: int = 64,
         max_len: int = 1024,
         dtype: torch.dtype = torch.bfloat16,
-        history: Literal["cut", "drop"] = "cut",
+        history: Kind = "cut",
+        budget: int | None = None,
+        max_summary_tokens: int | None = None,
         codec: Literal["auto", "chatml", "template"] = "auto",
         name: str | None = None,
     ) -> None:
-        if history not in ("cut", "drop"):
-            raise ValueError(f"history must be 'cut' or 'drop', not {history!r}.")
-        self.history = history
+        self.budgets = Budgets.of(max_new_tokens, thought=max_thought_tokens, episode=max_episode_tokens, effort=effort)
+        if budget is not None and history == "cut":
+            raise ValueError("budget says when a history is shortened: give history='drop' or 'summarize' with it.")
         self.loaded = load_model(model) if isinstance(model, str) else model
         self.codec = codec_for(self.loaded.tokenizer, codec)
         self.name = name or self.loaded.name
         self.temperature = temperature
-        self.max_new_tokens = max_new_tokens
         self.max_slots = max_slots
         self.engine = Engine(self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype)
-        self._live: dict[str, _Live] = {}
+        self.history = History(
+            self.codec,
+            history,
+            limit=min(budget or max_len, self.engine.max_len),
+            turn=max_new_tokens,
+            summary=max_summary_tokens or max_new_tokens,
+        )
+        self._live: dict[str, Live] = {}
         self._resumed: dict[str, Sequence[Turn]] = {}
 
     def act(self, conversations: Sequence[Conversation]) -> list[Action]:
@@ -96,96 +112,91 @@ class HFPolicy:
             EngineFull: When more than ``max_slots`` episodes are live.
         """
         start = time.perf_counter()
-        requests, restarts = [], []
-        for conversation in conversations:
-            live = self._live.get(conversation.id)
-            if live is None:
-                live = self._live[conversation.id] = _Live(self.engine.open())
-                turns = self._resumed.pop(conversation.id, None)
-                prompt = self._so_far(conversation, live) if turns is None else self._after(turns, conversation, live)
-            else:
-                prompt = self.codec.observation(conversation.messages[-1].content, turn_closed=live.said[-1][1])
-            shorter = self._shortened(conversation, live, len(prompt))
+        steps = [self._step(conversation) for conversation in conversations]
+        self._summarize(steps)
+        writings = {}
+        for at, step in enumerate(steps):
+            shorter = self.history.dropped(step.conversation, step.live, self._used(step))
             if shorter is not None:
-                self.engine.close(live.slot)
-                live.slot, prompt = self.engine.open(), shorter
-            restarts.append(shorter is not None)
-            turn = len(conversation.messages) // 2
-            requests.append(GenRequest(live.slot, prompt, seed=_seed(conversation.seed, turn)))
-        params = SamplingParams(
-            temperature=self.temperature,
-            max_new_tokens=self.max_new_tokens,
-            stop_ids=self.codec.stop_ids,
-        )
-        results = self.engine.generate(requests, params)
+                self._begin_anew(step, shorter)
+            if (left := self._left(step.live)) > 0:
+                writings[at] = self._writing(step, step.prompt, min(left, self.budgets.turn), self.budgets.thought)
+        write(self.engine, list(writings.values()))
         seconds = (time.perf_counter() - start) / max(1, len(conversations))
-        actions = []
-        for conversation, request, result, restart in zip(conversations, requests, results, restarts, strict=True):
-            self._live[conversation.id].said.append((result.tokens, result.tokens[-1:] == [self.codec.end_id]))
-            thought, text = split_thought(self.codec.decode(result.tokens))
-            actions.append(
-                Action(
-                    text=text,
-                    thought=thought,
-                    # Where there was no room to sample, the engine took in nothing either.
-                    prompt_ids=list(request.new_tokens) if result.tokens else [],
-                    token_ids=list(result.tokens),
-                    logprobs=list(result.logprobs),
-                    restart=restart and bool(result.tokens),
-                    stop=result.stop,
-                    seconds=seconds,
-                )
+        return [self._action(step, writings.get(at), seconds) for at, step in enumerate(steps)]
+
+    def _step(self, conversation: Conversation) -> _Step:
+        live = self._live.get(conversation.id)
+        if live is not None:
+            return _Step(conversation, live, [], self.history.newest(conversation, live), restart=False)
+        live = self._live[conversation.id] = Live(self.engine.open())
+        turns = self._resumed.pop(conversation.id, None)
+        before, newest = self.history.opened(conversation, live, turns)
+        return _Step(conversation, live, before, newest, restart=bool(turns))
+
+    def _used(self, step: _Step) -> int:
+        return len(self.engine.tokens(step.live.slot)) + len(step.prompt)
+
+    def _left(self, live: Live) -> int:
+        """Return how many tokens an episode may still choose."""
+        return self.budgets.turn if self.budgets.episode is None else self.budgets.episode - live.chosen
+
+    def _writing(self, step: _Step, prompt: list[int], most: int, thought: int | None, kind: str = "") -> Writing:
+        params = SamplingParams(temperature=self.temperature, max_new_tokens=most, stop_ids=self.codec.stop_ids)
+        seed = _seed(step.conversation.seed, len(step.conversation.messages) // 2, *([kind] if kind else []))
+        return Writing(step.live.slot, prompt, params, self.codec, seed, thought)
+
+    def _begin_anew(self, step: _Step, ids: list[int]) -> None:
+        self.engine.close(step.live.slot)
+        step.live.slot = self.engine.open()
+        step.before, step.newest, step.restart = [], ids, True
+
+    def _summarize(self, steps: Sequence[_Step]) -> None:
+        """Have the summaries written that are due, and begin those contexts anew."""
+        asked: list[tuple[_Step, Writing]] = []
+        for step in steps:
+            request = self.history.request(step.conversation, step.live, self._used(step))
+            # A summary that left nothing for an action would be no use.
+            if request is not None and (self.budgets.episode is None or self._left(step.live) > self.history.summary):
+                prompt = step.before + request
+                asked.append((step, self._writing(step, prompt, self.history.summary, self.budgets.thought, "summary")))
+        write(self.engine, [writing for _, writing in asked])
+        for step, writing in asked:
+            thought, text = split_thought(self.codec.decode(writing.tokens))
+            step.summary = Summary(
+                text="\n".join(part for part in (thought, text) if part),
+                prompt_ids=writing.prompt,
+                token_ids=writing.tokens,
+                logprobs=writing.logprobs,
+                forced=writing.forced,
             )
-        return actions
+            step.live.chosen += writing.chosen
+            self._begin_anew(step, self.history.restarted(step.conversation, writing.tokens))
+
+    def _action(self, step: _Step, writing: Writing | None, seconds: float) -> Action:
+        if writing is None:
+            return Action(text="", stop="budget", seconds=seconds)
+        tokens = writing.tokens
+        self.history.say(step.live, tokens, writing.chosen)
+        thought, text = split_thought(self.codec.decode(tokens))
+        return Action(
+            text=text,
+            thought=thought,
+            # Where there was no room to sample, the engine took in nothing either.
+            prompt_ids=writing.prompt if tokens else [],
+            token_ids=tokens,
+            logprobs=writing.logprobs,
+            restart=step.restart and bool(tokens),
+            forced=writing.forced,
+            summary=step.summary,
+            stop=writing.stop,
+            seconds=seconds,
+        )
 
     def resume(self, conversation_id: str, turns: Sequence[Turn]) -> None:
         """Let a conversation begin with turns that this policy sampled: the very tokens, thoughts included."""
         if all(turn.token_ids for turn in turns):
             self._resumed[conversation_id] = turns
-
-    def _after(self, turns: Sequence[Turn], conversation: Conversation, live: _Live) -> list[int]:
-        if not turns:
-            return self._so_far(conversation, live)
-        live.said = [(turn.token_ids, turn.token_ids[-1:] == [self.codec.end_id]) for turn in turns]
-        first = max((at for at, turn in enumerate(turns) if turn.restart), default=0)
-        ids = [i for turn in turns[first:] for i in (*turn.prompt_ids, *turn.token_ids)]
-        return ids + self.codec.observation(conversation.messages[-1].content, turn_closed=live.said[-1][1])
-
-    def _so_far(self, conversation: Conversation, live: _Live) -> list[int]:
-        """Encode a conversation from its start, also one that others began."""
-        live.said = [(self.codec.action(m.content), True) for m in conversation.messages if m.role == "assistant"]
-        return self._written(conversation, live)
-
-    def _written(self, conversation: Conversation, live: _Live) -> list[int]:
-        """Encode a conversation with the very ids that were sampled, and notes where results were dropped."""
-        ids = self.codec.opening(conversation.tools, conversation.messages[0].content)
-        for at, (said, closed) in list(enumerate(live.said))[live.first :]:
-            text = conversation.messages[2 * at + 2].content
-            if at in live.dropped:
-                text = f"[{len(text)} characters dropped]"
-            ids += said
-            ids += self.codec.observation(text, turn_closed=closed)
-        return ids
-
-    def _shortened(self, conversation: Conversation, live: _Live, coming: int) -> list[int] | None:
-        """Return a context without the oldest results, if this one is full and that helps."""
-        if self.history == "cut":
-            return None
-        limit = self.engine.max_len - self.max_new_tokens
-        if len(self.engine.tokens(live.slot)) + coming <= limit:
-            return None
-        last = len(live.said) - 1  # its result was not acted on yet: it stays
-        for at in range(live.first, last):
-            if at not in live.dropped and len(conversation.messages[2 * at + 2].content) > _NOTE:
-                live.dropped.add(at)
-                ids = self._written(conversation, live)
-                if len(ids) <= _SHORTENED * self.engine.max_len:
-                    return ids
-        ids = self._written(conversation, live)
-        while len(ids) > _SHORTENED * self.engine.max_len and live.first < last:
-            live.first += 1
-            ids = self._written(conversation, live)
-        return ids if len(ids) <= limit else None
 
     def release(self, conversation_id: str) -> None:
         """Free the episode's slot."""
@@ -205,6 +216,6 @@ class HFPolicy:
         self.engine.sync()
 
 
-def _seed(*parts: int) -> int:
+def _seed(*parts: int | str) -> int:
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

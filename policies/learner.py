@@ -69,6 +69,8 @@ class Learner:
         if share_prefixes and any("sliding" in kind for kind in getattr(base.config, "layer_types", None) or ()):
             raise ValueError("share_prefixes lays rows side by side, which a sliding window would cut through.")
         self._trunk, self._head = base.base_model, base.get_output_embeddings()
+        # Gemma 2 bends its logits after the head, and what is sampled is sampled from those (2408.00118, section 2).
+        self._softcap: float | None = getattr(base.config, "final_logit_softcapping", None)
         self.device = next(model.parameters()).device
 
     def reset_optimizer(self) -> None:
@@ -187,7 +189,10 @@ class Learner:
         """Return log-probability and entropy of every sampled token, both (N,), head on those only."""
         with self._precision():
             logits = self._head(self._states(batch))  # (N, V)
-        logits = logits.float() / self.temperature
+        logits = logits.float()
+        if self._softcap is not None:
+            logits = self._softcap * torch.tanh(logits / self._softcap)
+        logits = logits / self.temperature
         logp_all = F.log_softmax(logits, dim=-1)
         with nullcontext() if entropy_grad else torch.no_grad():
             entropy = -(logp_all.exp() * logp_all).sum(-1)

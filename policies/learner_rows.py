@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thinkact.envs.types import Summary
 from thinkact.policies.advantages import Advantages
 from thinkact.policies.episode import Episode, Turn
 from thinkact.policies.templates import Codec
@@ -27,6 +27,8 @@ class Row:
         logprob: Log-probability under the sampling policy on sampled tokens, else 0.
         trainer: The same under the trainer's arithmetic before the first update; None where it is not needed.
         reference: The same under the reference policy; None where there is none.
+        turn: Of every token the number of its turn in the episode, -1 where it was played before that; None where
+            sampled tokens that touch are one turn's.
     """
 
     ids: NDArray[np.int64]
@@ -35,10 +37,13 @@ class Row:
     logprob: NDArray[np.float32]
     trainer: NDArray[np.float32] | None = None
     reference: NDArray[np.float32] | None = None
+    turn: NDArray[np.int64] | None = None
 
     @property
     def turns(self) -> NDArray[np.int64]:
-        """The turn of every token, shape (L,); sampled tokens that touch are one turn's."""
+        """The turn of every token, shape (L,), never falling."""
+        if self.turn is not None:
+            return self.turn
         starts = self.sampled & ~np.concatenate(([False], self.sampled[:-1]))
         return np.cumsum(starts) - 1
 
@@ -63,17 +68,23 @@ def encode_segments(episode: Episode, advantages: NDArray[np.float64], history: 
     """Lay out a sampled episode, a row for every context that it had; see :func:`encode_sampled`.
 
     Where a policy shortened its history, what it sampled before is context (mask 0) of what it sampled afterwards, so
-    every sampled token is trained on once, in the context in which it was sampled.
+    every sampled token is trained on once, in the context in which it was sampled. A summary is the last thing in the
+    context that it closes. It has no reward of its own: it shares the advantage of the turn after it, which is the
+    first that acts on it, and counts as a part of that turn.
     """
-    starts = [0, *(at for at, turn in enumerate(episode.turns) if turn.restart and at > 0), len(episode.turns)]
-    return [
-        encode_sampled(
-            episode.model_copy(update={"turns": episode.turns[first:last]}),
-            advantages[first:last],
-            history if first == 0 else (),
-        )
-        for first, last in pairwise(starts)
-    ]
+    turns = episode.turns
+    rows: list[Row] = []
+    parts: list[_Part] = []
+    before = list(_context(turns, history))
+    for number, (turn, value) in enumerate(zip(turns, advantages, strict=True)):
+        if turn.restart:
+            if turn.summary is not None:
+                parts.append((turn.summary, float(value), number))
+            if parts:
+                rows.append(_row(before, parts))
+            before, parts = [], []
+        parts.append((turn, float(value), number))
+    return [*rows, _row(before, parts)] if parts else rows
 
 
 def encode_sampled(episode: Episode, advantages: NDArray[np.float64], history: Sequence[Turn] = ()) -> Row:
@@ -85,28 +96,47 @@ def encode_sampled(episode: Episode, advantages: NDArray[np.float64], history: S
         history: What a continuation was forked from; it is context and not trained on.
 
     Raises:
-        ValueError: The context was begun anew half-way; :func:`encode_segments` lays out such an episode.
+        ValueError: The episode had several contexts; :func:`encode_segments` lays out such a one.
     """
-    if any(turn.restart for turn in episode.turns[1:]):
+    rows = encode_segments(episode, advantages, history)
+    if len(rows) > 1:
         raise ValueError(f"{episode.id} had several contexts: use encode_segments.")
-    if episode.turns and episode.turns[0].restart:
-        history = ()
+    return rows[0] if rows else _row([], [])
+
+
+#: Fed and sampled tokens, their advantage and the number of the turn that they count as.
+_Part = tuple[Turn | Summary, float, int]
+
+
+def _context(turns: Sequence[Turn], history: Sequence[Turn]) -> Iterator[int]:
+    """Yield the ids of what a continuation was forked from, where its first turn does not bring them along."""
+    if turns and turns[0].restart:
+        return
     begin = max((at for at, turn in enumerate(history) if turn.restart), default=0)
-    ids: list[int] = [i for turn in history[begin:] for i in (*turn.prompt_ids, *turn.token_ids)]
+    for turn in history[begin:]:
+        yield from (*turn.prompt_ids, *turn.token_ids)
+
+
+def _row(before: Sequence[int], parts: Sequence[_Part]) -> Row:
+    ids: list[int] = list(before)
     sampled: list[bool] = [False] * len(ids)
     advantage: list[float] = [0.0] * len(ids)
     logprob: list[float] = [0.0] * len(ids)
-    for turn, value in zip(episode.turns, advantages, strict=True):
-        fed, drawn = turn.prompt_ids, turn.token_ids
+    turn: list[int] = [-1] * len(ids)
+    for part, value, number in parts:
+        fed, drawn = part.prompt_ids, part.token_ids
+        mine = [at not in part.forced for at in range(len(drawn))]
         ids += [*fed, *drawn]
-        sampled += [False] * len(fed) + [True] * len(drawn)
-        advantage += [0.0] * len(fed) + [float(value)] * len(drawn)
-        logprob += [0.0] * len(fed) + list(turn.logprobs)
+        sampled += [False] * len(fed) + mine
+        advantage += [0.0] * len(fed) + [value * chosen for chosen in mine]
+        logprob += [0.0] * len(fed) + list(part.logprobs)
+        turn += [number] * (len(fed) + len(drawn))
     return Row(
         np.asarray(ids, dtype=np.int64),
         np.asarray(sampled, dtype=np.bool_),
         np.asarray(advantage, dtype=np.float32),
         np.asarray(logprob, dtype=np.float32),
+        turn=np.asarray(turn, dtype=np.int64),
     )
 
 

@@ -114,6 +114,7 @@ class Reinforcer:
             tokens=tokens,
         )
         rows = self._annotated(rows)
+        figures |= mismatch(rows)
         order = np.random.default_rng(self._seed(step)).permutation(len(rows))
         parts = [part for part in np.array_split(order, min(options.updates, max(1, len(rows)))) if len(part)]
         taken: dict[str, list[float]] = {}
@@ -203,6 +204,19 @@ class Reinforcer:
         return rows
 
 
+def mismatch(rows: Sequence[Row]) -> dict[str, float]:
+    """Return how far the weights that learn are from those that sampled, where the former were asked.
+
+    ``mismatch`` is the KL divergence sampler to trainer per token, estimated by k3 on the sampled tokens before the
+    first update. It is the sampler's arithmetic, and with older weights their age.
+    """
+    found = [(row.trainer - row.logprob)[row.sampled] for row in rows if row.trainer is not None]
+    if not found:
+        return {}
+    d = np.concatenate(found).astype(np.float64)
+    return {"mismatch": float(np.mean(np.expm1(d) - d))}
+
+
 def _add_last(rewards: Array, fine: float) -> Array:
     out = rewards.copy()
     out[-1] += fine
@@ -211,14 +225,13 @@ def _add_last(rewards: Array, fine: float) -> Array:
 
 def _k1_per_turn(rows: Sequence[Row], turns: int) -> Array:
     """Sum of log π_sampler − log π_ref over every turn's tokens, shape (turns,); a turn without tokens has 0."""
-    found: list[Array] = []
+    found = np.zeros(turns)
     for row in rows:
         assert row.reference is not None
         k1 = (row.logprob - row.reference)[row.sampled].astype(np.float64)
-        found.append(np.bincount(row.turns[row.sampled], weights=k1).astype(np.float64))
-    # Only the last turn can be without tokens: the context was full.
-    every = np.concatenate(found) if found else np.zeros(0)
-    return np.pad(every, (0, turns - len(every)))
+        # A summary stands in another row than the turn that it counts as.
+        found += np.bincount(row.turns[row.sampled], weights=k1, minlength=turns)
+    return found
 
 
 def advantage_figures(credit: Advantages) -> dict[str, float]:

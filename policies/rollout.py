@@ -269,8 +269,8 @@ class Runner:
         start = time.perf_counter()
         action, episode, messages = live.action, live.episode, live.conversation.messages
         result, reward, terminated, truncated, info = live.env.step(action.text)
-        # A context that is full ends the episode; the environment knows nothing of tokens.
-        out_of_context = action.stop == "context" and not (terminated or truncated)
+        # A context that is full ends the episode, or a budget that is spent; the environment knows nothing of tokens.
+        out_of_context = action.stop in ("context", "budget") and not (terminated or truncated)
         if out_of_context:
             # With reward="outcome" it still owes what was earned: pay it, so that the rewards sum to the score.
             before = () if live.job.start is None else live.job.start.turns
@@ -292,7 +292,9 @@ class Runner:
                 prompt_ids=action.prompt_ids,
                 token_ids=action.token_ids,
                 logprobs=action.logprobs,
+                forced=action.forced,
                 restart=action.restart,
+                summary=action.summary,
                 state_key=info["state_key"],
             )
         )
@@ -318,8 +320,9 @@ class Runner:
 
 
 def _count(action: Action, usage: Usage) -> None:
-    usage.prompt_tokens += len(action.prompt_ids) or action.prompt_tokens
-    usage.sampled_tokens += len(action.token_ids) or action.sampled_tokens
+    read, written = action.tokens
+    usage.prompt_tokens += read
+    usage.sampled_tokens += written
     usage.policy_seconds += action.seconds
     usage.cost += action.cost
 

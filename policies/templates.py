@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 from jinja2.exceptions import TemplateError
 
-from thinkact.policies.codec import END, START, ChatCodec, system_prompt
+from thinkact.policies.codec import END, START, ChatCodec, system_prompt, thought_end
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,16 @@ class Codec(Protocol):
     @property
     def stop_ids(self) -> tuple[int, ...]:
         """Ids that end the model's turn; ``end_id`` is the one that the frame expects."""
+        ...
+
+    @property
+    def thought_end(self) -> list[int]:
+        """Ids that close a thought which its model did not close."""
+        ...
+
+    @property
+    def opens_thought(self) -> bool:
+        """Whether the frame itself opens every thought, so that a turn begins inside one."""
         ...
 
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
@@ -107,6 +117,16 @@ class TemplateCodec:
         """The end of a turn, and the end of a text."""
         eos = self._tokenizer.eos_token_id
         return (self.end_id,) if eos is None or eos == self.end_id else (self.end_id, int(eos))
+
+    @property
+    def thought_end(self) -> list[int]:
+        """Ids that close a thought which its model did not close."""
+        return thought_end(self._tokenizer)
+
+    @property
+    def opens_thought(self) -> bool:
+        """Whether the template ends with ``<think>`` where the model is to write."""
+        return str(self._tokenizer.decode(self._frames["user"][1])).rstrip().endswith("<think>")
 
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
         """Return the ids of a conversation's start up to the model's first word.

@@ -58,7 +58,7 @@ class VotePolicy:
         votes = Counter(keys)
         best = max(
             range(len(sound)),
-            key=lambda at: (votes[keys[at]], sum(sound[at].logprobs) / max(1, len(sound[at].logprobs)), -at),
+            key=lambda at: (votes[keys[at]], sum(sound[at].logprobs) / max(1, _chosen(sound[at])), -at),
         )
         said = f"{votes[keys[best]]} of {len(attempts)} attempts say this."
         return _merged(attempts, sound[best], thought="\n".join(part for part in (said, sound[best].thought) if part))
@@ -267,9 +267,14 @@ def _merged(spent: Sequence[Action], chosen: Action, *, thought: str) -> Action:
         fault=chosen.fault,
         seconds=sum(each.seconds for each in spent),
         cost=sum(each.cost for each in spent),
-        prompt_tokens=sum(len(each.prompt_ids) or each.prompt_tokens for each in spent),
-        sampled_tokens=sum(len(each.token_ids) or each.sampled_tokens for each in spent),
+        prompt_tokens=sum(each.tokens[0] for each in spent),
+        sampled_tokens=sum(each.tokens[1] for each in spent),
     )
+
+
+def _chosen(action: Action) -> int:
+    """Return how many tokens of an action the model chose itself."""
+    return len(action.logprobs) - len(action.forced)
 
 
 def _meaning(text: str) -> str:

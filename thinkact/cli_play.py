@@ -117,7 +117,7 @@ def _turns(
             out.print(mark, Text(inert(f"{check['name']}  {check['evidence']}")), sep="")
         out.print(Text(f"  reward {float(reward):+.3f}, score {info['score']:.3f}", style="bold"))
         conversation.messages += [Message("assistant", action.text), Message("tool", result)]
-        ended = terminated or truncated or action.stop == "context"
+        ended = terminated or truncated or action.stop in ("context", "budget")
     ending = "solved" if info["success"] else "cut by a limit" if truncated else "not solved"
     style = "bold green" if info["success"] else "bold red"
     out.print(Text(f"{ending}: score {info['score']:.3f} in {turn} turns, rewards sum to {total:.3f}", style=style))

@@ -144,5 +144,5 @@ def test_a_single_result_that_does_not_fit_still_ends_the_episode(loaded):
     talk.messages += [Message("assistant", action.text), Message("tool", "zoo " * 400)]
     (last,) = policy.act([talk])
     assert last.stop == "context" and not last.restart and not last.prompt_ids
-    with pytest.raises(ValueError, match="'cut' or 'drop'"):
+    with pytest.raises(ValueError, match="'cut', 'drop', 'summarize'"):
         HFPolicy(loaded, history="summary")

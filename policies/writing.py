@@ -1,0 +1,138 @@
+"""A turn while it is being written: its budgets, and what is put into it that the model did not choose.
+
+A thought that has used up its budget is closed by force, and the model goes on with its action (the budget forcing of
+s1, arXiv 2501.19393, section 3.1). The tokens that close it are context: no log-probability, nothing to train on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from thinkact.policies.codec import in_thought
+from thinkact.policies.engine import Engine, GenRequest, GenResult
+from thinkact.policies.sampling import SamplingParams
+from thinkact.policies.templates import Codec
+
+Effort = Literal["low", "medium", "high"]
+#: Which share of a turn's tokens its thought may take: the shares that gateways in front of many models agree on
+#: (https://openrouter.ai/docs/use-cases/reasoning-tokens).
+EFFORTS: dict[str, float] = {"low": 0.2, "medium": 0.5, "high": 0.8}
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How many tokens a model may write.
+
+    Attributes:
+        turn: In one turn, thought and action together.
+        thought: In the thought of one turn; None leaves it to the turn's budget.
+        episode: In all turns of an episode and the summaries between them; None for any number.
+
+    Raises:
+        ValueError: On a budget below 1, or a thought's that leaves no room for an action.
+    """
+
+    turn: int
+    thought: int | None = None
+    episode: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that they go together."""
+        if self.turn < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {self.turn}.")
+        if self.thought is not None and not 1 <= self.thought < self.turn:
+            raise ValueError(
+                f"max_thought_tokens must be from 1 to below max_new_tokens ({self.turn}), not {self.thought}."
+            )
+        if self.episode is not None and self.episode < 1:
+            raise ValueError(f"max_episode_tokens must be at least 1, not {self.episode}.")
+
+    @classmethod
+    def of(cls, turn: int, *, thought: int | None, episode: int | None, effort: str | None) -> Budgets:
+        """Make them of a policy's options; ``effort`` stands for a share of the turn (see :data:`EFFORTS`).
+
+        Raises:
+            ValueError: On both an effort and a thought's budget, or an effort that there is not.
+        """
+        if effort is None:
+            return cls(turn, thought, episode)
+        if effort not in EFFORTS:
+            raise ValueError(f"effort must be one of {', '.join(map(repr, EFFORTS))}, not {effort!r}.")
+        if thought is not None:
+            raise ValueError("effort and max_thought_tokens say the same thing: give one of them.")
+        return cls(turn, max(1, int(EFFORTS[effort] * turn)), episode)
+
+
+@dataclass
+class Writing:
+    """One turn in one slot of an engine; what it becomes does not depend on the parts it is sampled in.
+
+    Attributes:
+        slot: Of the engine.
+        prompt: Ids that the slot has not seen yet.
+        params: Of sampling; ``max_new_tokens`` counts what the model chooses.
+        codec: Says what ends a thought.
+        seed: Of the turn's draws.
+        thought: Tokens of the thought, after which it is closed.
+        tokens: Written so far, forced ones among them.
+        logprobs: Of each; 0 of a forced one.
+        forced: Their positions in ``tokens``.
+        stop: Why it ended; empty while it has not.
+    """
+
+    slot: int
+    prompt: list[int]
+    params: SamplingParams
+    codec: Codec
+    seed: int = 0
+    thought: int | None = None
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
+    stop: str = ""
+
+    def __post_init__(self) -> None:
+        """Begin before the first token."""
+        self._unseen = list(self.prompt)
+        if self.thought is not None and self.thought >= self.params.max_new_tokens:
+            self.thought = None
+
+    @property
+    def chosen(self) -> int:
+        """How many tokens the model chose."""
+        return len(self.tokens) - len(self.forced)
+
+    def request(self, most: int | None = None) -> GenRequest:
+        """Return what is to be sampled next, no more than ``most`` tokens."""
+        left = (self.params.max_new_tokens if self.thought is None else self.thought) - self.chosen
+        params = replace(self.params, max_new_tokens=left if most is None else min(left, most))
+        return GenRequest(self.slot, self._unseen, self.seed, params, drawn=self.chosen)
+
+    def take(self, result: GenResult) -> None:
+        """Add what was sampled, and close the thought if that is due."""
+        if not result.tokens:
+            self.stop = result.stop
+            return
+        if self.tokens:
+            self.forced += range(len(self.tokens), len(self.tokens) + len(self._unseen))
+            self.tokens += self._unseen
+            self.logprobs += [0.0] * len(self._unseen)
+        self._unseen = []
+        self.tokens += result.tokens
+        self.logprobs += result.logprobs
+        if result.stop != "length" or self.chosen >= self.params.max_new_tokens:
+            self.stop = result.stop
+        elif self.thought is not None and self.chosen >= self.thought:
+            self.thought = None
+            if in_thought(self.codec.decode(self.tokens), opened=self.codec.opens_thought):
+                self._unseen = self.codec.thought_end
+
+
+def write(engine: Engine, writings: Sequence[Writing]) -> None:
+    """Sample turns to their ends, all in one batch."""
+    while live := [each for each in writings if not each.stop]:
+        results = engine.generate([each.request() for each in live], SamplingParams())
+        for each, result in zip(live, results, strict=True):
+            each.take(result)
