@@ -202,7 +202,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_its_time(monkeypatch: pytest.M
     over = threading.Event()
 
     def hang(*args: Any, **kwargs: Any) -> Any:
-        over.wait(5)
+        over.wait(60)
         raise OSError
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
@@ -211,7 +211,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_its_time(monkeypatch: pytest.M
     with pytest.raises(faults.SearchTimeout):
         retriever.search("anything")
     over.set()
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 30
     assert resolve("::1", 80, 1) == ["::1"]
 
 
@@ -224,7 +224,7 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_not(server: Bad) -> No
     tries = {"flaky": iter([http(b"", "503 Later", Retry_After="0"), http(b"", "429 Slow", Retry_After="0"),
                             http(b'{"results": [{"url": "https://a.example/", "title": "A"}]}')])}  # fmt: skip
     server.says["flaky"] = lambda connection, path: connection.sendall(next(tries["flaky"]))
-    budget = Budget(total_s=5, tries=3)
+    budget = Budget(total_s=60, tries=3)
     assert [hit.title for hit in open_web("searxng", url=f"{server.url}/flaky", budget=budget).search("x")] == ["A"]
     before = len(server.asked)
     with pytest.raises(faults.SearchRefused):
@@ -239,8 +239,8 @@ def test_a_pause_longer_than_the_time_left_is_not_waited_for(server: Bad) -> Non
     server.says["later"] = answer(http(b"", "429 Slow", Retry_After="3600"))
     start = time.monotonic()
     with pytest.raises(faults.SearchRateLimited):
-        open_web("searxng", url=f"{server.url}/later", budget=Budget(total_s=5), rate=1000).search("x")
-    assert time.monotonic() - start < 3
+        open_web("searxng", url=f"{server.url}/later", budget=Budget(total_s=15), rate=1000).search("x")
+    assert time.monotonic() - start < 12
 
 
 @pytest.mark.parametrize(
@@ -291,12 +291,12 @@ def test_equal_questions_at_once_are_sent_once_and_share_the_fault(server: Bad) 
     def slow(connection: socket.socket, path: str) -> None:
         nonlocal count
         count += 1
-        gate.wait(5)
+        gate.wait(60)
         good = "fine" in path
         connection.sendall(http(json.dumps({"results": []}).encode()) if good else http(b"", "403 No"))
 
     server.says["slow"] = slow
-    budget = Budget(total_s=10, tries=1)
+    budget = Budget(total_s=90, tries=1)
     for query, fault in (("fine", None), ("bad", faults.SearchRefused)):
         count = 0
         gate.clear()
@@ -372,8 +372,10 @@ def test_waiting_for_a_turn_is_no_part_of_the_time_for_an_answer_and_has_an_end(
     line = Line("test", Budget(total_s=1.2, queue_s=5), bucket=bucket)
     request = httpx.Request("GET", f"{server.url}/good")
     assert [line.json(request) for _ in range(2)] == [{"results": []}] * 2  # the second waits one and a half seconds
-    with pytest.raises(faults.SearchRateLimited, match="rate limit of 0.66 requests"):
-        Line("test", Budget(queue_s=0), bucket=bucket).json(request)
+    empty = TokenBucket(0.01, burst=1)
+    empty.take(0.0)
+    with pytest.raises(faults.SearchRateLimited, match="rate limit of 0.01 requests"):
+        Line("test", Budget(queue_s=0), bucket=empty).json(request)
 
 
 def test_the_proxy_of_the_environment_is_used_for_services_but_never_for_this_machine(
