@@ -114,7 +114,7 @@ def settled() -> int:
     """Return the number of open descriptors once warm containers have all been made."""
     counts = [len(os.listdir("/proc/self/fd"))]
     while len(counts) < 15 or len(set(counts[-15:])) > 1:
-        time.sleep(0.1)
+        time.sleep(0.05)
         counts.append(len(os.listdir("/proc/self/fd")))
     return counts[-1]
 
@@ -132,7 +132,7 @@ def test_cycles_leave_nothing(place: Place) -> None:
             left = box.session()
             assert left.exec("1").stdout == "1\n"
             assert box.exec(["true"]).exit_code == 0
-            for _ in range(CYCLES // 25 if slow else 5):
+            for _ in range(CYCLES // 50 if slow else 5):
                 with box.session() as session:
                     assert session.exec("1").stdout == "1\n"
     del box, left, session
