@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 
 from thinkact.envs import Policy
+from thinkact.policies.budgets import Budgets, Effort
 from thinkact.policies.process_lines import ProcessLimits
 
 Isolation = Literal["strict", "none"]
@@ -74,8 +75,22 @@ class ModelAgent(_Spec):
     model: str = Field(min_length=1)
     temperature: float = Field(1.0, ge=0.0)
     max_new_tokens: int = Field(64, ge=1)
+    max_thought_tokens: int | None = Field(None, ge=1)
+    max_episode_tokens: int | None = Field(None, ge=1)
+    effort: Effort | None = None
     max_len: int = Field(1024, ge=64)
+    history: Literal["cut", "drop", "summarize"] = "cut"
     dtype: Literal["bf16", "fp32"] = "bf16"
+
+    @model_validator(mode="after")
+    def _budgets_go_together(self) -> ModelAgent:
+        Budgets.of(
+            self.max_new_tokens,
+            thought=self.max_thought_tokens,
+            episode=self.max_episode_tokens,
+            effort=self.effort,
+        )
+        return self
 
     def where(self) -> str:
         """Return the model as :func:`thinkact.policies.models.load_model` takes it."""
@@ -96,6 +111,8 @@ class EndpointAgent(_Spec):
     api_key_env: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*_API_KEY$")
     temperature: float | None = Field(None, ge=0.0)
     max_tokens: int | None = Field(None, ge=1)
+    max_episode_tokens: int | None = Field(None, ge=1)
+    effort: Effort | None = None
     system: str | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
     #: US dollars per million tokens.
@@ -307,6 +324,8 @@ def open_agent(
             api_key_env=spec.api_key_env,
             temperature=spec.temperature,
             max_tokens=spec.max_tokens,
+            max_episode_tokens=spec.max_episode_tokens,
+            effort=spec.effort,
             system=spec.system,
             extra=spec.extra,
             prices=(spec.price_prompt, spec.price_sampled),
@@ -331,8 +350,12 @@ def _model(spec: ModelAgent, concurrency: int) -> Policy:
         spec.where(),
         temperature=spec.temperature,
         max_new_tokens=spec.max_new_tokens,
+        max_thought_tokens=spec.max_thought_tokens,
+        max_episode_tokens=spec.max_episode_tokens,
+        effort=spec.effort,
         max_slots=concurrency,
         max_len=spec.max_len,
+        history=spec.history,
         dtype=torch.bfloat16 if spec.dtype == "bf16" else torch.float32,
         name=spec.name,
     )

@@ -117,6 +117,8 @@ class _Shower:
             "stop": one_line(turn.stop, 40),
             "advantage": _finite(turn.advantage),
         }
+        if turn.summary is not None:
+            view["summary"] = inert(turn.summary.text, self.clip)
         if pictures := self.pictures(turn.results):
             view["pictures"] = pictures
         if turn.token_ids:

@@ -76,11 +76,6 @@ class ChatCodec:
         """Ids that close a thought which its model did not close; see :func:`in_thought`."""
         return thought_end(self._tokenizer)
 
-    @property
-    def opens_thought(self) -> bool:
-        """Whether the frame itself opens every thought; ours leaves that to the model."""
-        return False
-
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
         """Return the ids of a conversation's start up to the model's first word.
 
@@ -128,17 +123,12 @@ def thought_end(tokenizer: TokenizerLike) -> list[int]:
     return tokenizer.encode("\n</think>\n\n", add_special_tokens=False)
 
 
-def in_thought(text: str, *, opened: bool = False) -> bool:
-    """Tell whether what a model has written so far is all thought, as :func:`split_thought` would read it.
-
-    Args:
-        text: The beginning of a turn.
-        opened: The frame opened the thought: a brace in it is no call.
-    """
+def in_thought(text: str) -> bool:
+    """Tell whether the beginning of a turn is all thought, as :func:`split_thought` would read it."""
     if "</think>" in text:
         return False
-    if opened or text.lstrip().startswith("<think>"):
-        return True
+    if text.lstrip().startswith("<think>"):
+        return True  # a brace in it is no call
     return "{" not in text and "<tool_call>" not in text
 
 

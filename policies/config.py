@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from thinkact.policies.advantages import CRITIC, FORKING, check_estimator
+from thinkact.policies.budgets import Budgets
 from thinkact.policies.config_rollout import ArmConfig, CurriculumConfig, RolloutConfig, Strict
 from thinkact.policies.losses_spec import KL, Aggregation, Guard, LossOptions
 
@@ -53,11 +54,26 @@ class SampleConfig(Strict):
     concurrency: int = Field(48, ge=1, description="Episodes in flight.")
     max_new_tokens: int = Field(48, ge=1, description="Tokens of one turn, thought and action together.")
     max_len: int = Field(768, ge=64, description="Tokens of one episode's context.")
-    history: Literal["cut", "drop"] = Field(
-        "cut", description="An episode that outgrows its context: 'cut' ends it, 'drop' goes on without old results."
+    max_thought_tokens: int | None = Field(None, ge=1, description="Of the thought of a turn, which is then closed.")
+    max_episode_tokens: int | None = Field(None, ge=1, description="Of all that is sampled in an episode.")
+    history: Literal["cut", "drop", "summarize"] = Field(
+        "cut",
+        description="An episode that outgrows its context: 'cut' ends it, 'drop' goes on without old results, "
+        "'summarize' with a summary that the model is asked for (and trained on).",
     )
+    budget: int | None = Field(None, ge=64, description="Tokens of context to shorten from; default max_len.")
+    max_summary_tokens: int | None = Field(None, ge=1, description="Of a summary; default max_new_tokens.")
     temperature: float = Field(1.0, gt=0.0, description="Of sampling in training.")
     lockstep: bool = Field(True, description="Batches independent of timing: a run repeats bit for bit on a CPU.")
+
+    @model_validator(mode="after")
+    def _budgets_go_together(self) -> SampleConfig:
+        Budgets(self.max_new_tokens, self.max_thought_tokens, self.max_episode_tokens)
+        if self.budget is not None and self.history == "cut":
+            raise ValueError("budget is used with history 'drop' or 'summarize' only.")
+        if self.max_summary_tokens is not None and self.history != "summarize":
+            raise ValueError("max_summary_tokens is used with history 'summarize' only.")
+        return self
 
 
 class EvalConfig(Strict):
@@ -67,6 +83,9 @@ class EvalConfig(Strict):
     split: Literal["eval", "hidden"] = "eval"
     temperature: float = Field(1.0, ge=0.0, description="0 is greedy.")
     seed: int = Field(1234, ge=0, description="Picks the tasks; the same for every run, so that runs compare.")
+    every: int | None = Field(
+        None, ge=1, description="Also after every so many batches of RL; default only at its end."
+    )
 
 
 class SFTConfig(Strict):

@@ -17,15 +17,20 @@ import os
 import random
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from thinkact.envs import Action, Conversation
+from thinkact.policies.budgets import EFFORTS, Effort
+from thinkact.policies.chat_messages import call_text, messages, tokens_of, usage_of
 from thinkact.policies.codec import split_thought
-from thinkact.tools.parse import parse_action
+from thinkact.policies.endpoint_stream import Assembled, StreamBroken
+
+__all__ = ["EndpointFault", "EndpointPolicy", "EndpointRefused", "is_loopback", "messages", "retry_after"]
 
 _MAX_BODY = 8 << 20
 _MAX_TEXT = 100_000
@@ -49,6 +54,14 @@ class _Retry(Exception):
         self.after = after
 
 
+@dataclass
+class _Talk:
+    """What is known of a conversation: its tokens, where the endpoint tells them, and how many were written."""
+
+    ids: list[int] = field(default_factory=list)
+    spent: int = 0
+
+
 class EndpointPolicy:
     """Think-act loops on a remote model.
 
@@ -58,8 +71,17 @@ class EndpointPolicy:
         api_key_env: Environment variable that holds the key; the key itself is never stored or shown.
         temperature: Of sampling; the endpoint's own default if None.
         max_tokens: Budget of one turn; the endpoint's own default if None.
+        max_episode_tokens: Budget of all turns of an episode, as the endpoint counts them. Once it is spent the episode
+            is truncated.
+        effort: ``"low"``, ``"medium"`` or ``"high"``, sent as ``reasoning_effort``; what it means is the endpoint's.
         system: A system message, if one is wanted.
-        extra: Further fields of the request, such as ``{"reasoning_effort": "low"}``.
+        extra: Further fields of the request, such as ``{"top_p": 0.9}``.
+        token_ids: Ask for token ids and log-probabilities (``return_token_ids`` of vLLM, SGLang and ``thinkact
+            serve``), so that what was sampled can be trained on. An endpoint that has none answers all the same, and
+            its tokens are only counted. The log-probabilities are the endpoint's: vLLM gives those of temperature 1
+            unless it runs with ``--logprobs-mode processed_logprobs``.
+        on_text: Called with a conversation's id and each piece of text as it is written: the answer is streamed. Called
+            from another thread; what an attempt that failed has said is said again by the next.
         prices: US dollars per million tokens, read and written.
         concurrency: Requests in flight at once.
         timeout_s: Seconds of one attempt, from the first byte sent to the last byte read.
@@ -80,8 +102,12 @@ class EndpointPolicy:
         api_key_env: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        max_episode_tokens: int | None = None,
+        effort: Effort | None = None,
         system: str | None = None,
         extra: dict[str, Any] | None = None,
+        token_ids: bool = False,
+        on_text: Callable[[str, str], None] | None = None,
         prices: tuple[float, float] = (0.0, 0.0),
         concurrency: int = 16,
         timeout_s: float = 120.0,
@@ -92,8 +118,13 @@ class EndpointPolicy:
     ) -> None:
         if concurrency < 1 or tries < 1 or breaker < 1 or timeout_s <= 0:
             raise ValueError("concurrency, tries and breaker must be at least 1, timeout_s positive.")
+        if effort is not None and effort not in EFFORTS:
+            raise ValueError(f"effort must be one of {', '.join(map(repr, EFFORTS))}, not {effort!r}.")
         self.name, self.model, self.base_url = name or model, model, base_url.rstrip("/")
-        self._options = {"temperature": temperature, "max_tokens": max_tokens, **(extra or {})}
+        asked = {"logprobs": True, "return_token_ids": True} if token_ids else {}
+        self._options = {"temperature": temperature, "reasoning_effort": effort, **asked, **(extra or {})}
+        self._max_tokens, self._max_episode_tokens, self.on_text = max_tokens, max_episode_tokens, on_text
+        self._talks: dict[str, _Talk] = {}
         self._system, self._prices, self._concurrency = system, prices, concurrency
         self._timeout_s, self._tries, self._max_wait_s, self._breaker = timeout_s, tries, max_wait_s, breaker
         self._key = _key(api_key_env, self.base_url)
@@ -129,7 +160,8 @@ class EndpointPolicy:
         return actions
 
     def release(self, conversation_id: str) -> None:
-        """Nothing is held: every request carries the whole conversation."""
+        """Forget a conversation; every request carries the whole of it, only its tokens are kept here."""
+        self._talks.pop(conversation_id, None)
 
     def close(self) -> None:
         """Hang up. Idempotent."""
@@ -181,10 +213,20 @@ class EndpointPolicy:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, conversation: Conversation) -> Action:
+        talk = self._talks.setdefault(conversation.id, _Talk())
+        most = self._max_tokens
+        if self._max_episode_tokens is not None:
+            left = self._max_episode_tokens - talk.spent
+            if left < 1:
+                return Action(text="", stop="budget")
+            most = left if most is None else min(most, left)
+        say = self.on_text
         body = {
             "model": self.model,
             "messages": messages(conversation, self._system),
             **({"tools": conversation.tools} if conversation.tools else {}),
+            **({"max_tokens": most} if most is not None else {}),
+            **({"stream": True, "stream_options": {"include_usage": True}} if say is not None else {}),
             **{key: value for key, value in self._options.items() if value is not None},
         }
         # ASCII only, so that a lone surrogate in a tool's output is an escape and no error.
@@ -192,14 +234,15 @@ class EndpointPolicy:
         for attempt in range(1, self._tries + 1):
             try:
                 try:
-                    status, reply = await asyncio.wait_for(self._post(data), self._timeout_s)
+                    heard = None if say is None else Assembled(lambda piece: say(conversation.id, piece))
+                    status, reply = await asyncio.wait_for(self._post(data, heard), self._timeout_s)
                 except TimeoutError:
                     raise _Retry(f"no whole answer within {self._timeout_s:g} s") from None
-                except (httpx.HTTPError, httpx.StreamError) as error:
+                except (httpx.HTTPError, httpx.StreamError, StreamBroken) as error:
                     raise _Retry(f"{type(error).__name__}: {error}") from None
                 if status != 200:
                     return self._refused(status, reply)
-                return self._action(reply)
+                return self._action(reply, talk)
             except _Retry as problem:
                 if attempt == self._tries:
                     raise EndpointFault(self._hide(f"{problem} ({attempt} attempts)")) from None
@@ -207,7 +250,7 @@ class EndpointPolicy:
                 await self._sleep(min(self._max_wait_s, max(problem.after, backoff)))
         raise AssertionError
 
-    async def _post(self, data: bytes) -> tuple[int, bytes]:
+    async def _post(self, data: bytes, heard: Assembled | None) -> tuple[int, bytes]:
         assert self._client is not None
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._key:
@@ -215,14 +258,24 @@ class EndpointPolicy:
         async with self._client.stream(
             "POST", f"{self.base_url}/chat/completions", content=data, headers=headers
         ) as response:
-            body = bytearray()
-            async for part in response.aiter_bytes(1 << 16):
-                body += part
-                if len(body) > _MAX_BODY:
+            # What is refused, or was not streamed although that was asked for, comes as one piece of JSON.
+            streamed = heard is not None and response.headers.get("Content-Type", "").startswith("text/event-stream")
+            body, size = bytearray(), 0
+            async for part in response.aiter_bytes(None if streamed else 1 << 16):
+                size += len(part)
+                if size > _MAX_BODY:
                     raise _Retry(f"an answer of more than {_MAX_BODY >> 20} MiB")
+                if streamed and response.status_code == 200:
+                    assert heard is not None
+                    heard.feed(part)
+                else:
+                    body += part
             if response.status_code in _AGAIN:
                 after = retry_after(response.headers.get("Retry-After"), time.time())
                 raise _Retry(f"HTTP {response.status_code}: {_text(body)}", after)
+            if streamed and response.status_code == 200:
+                assert heard is not None
+                return 200, json.dumps(heard.whole()).encode()
             return response.status_code, bytes(body)
 
     def _refused(self, status: int, reply: bytes) -> Action:
@@ -237,7 +290,7 @@ class EndpointPolicy:
         hint = hints.get(status, "It does not take this request.")
         raise EndpointRefused(f"{self.base_url} answered HTTP {status}. {hint} It said: {text}")
 
-    def _action(self, reply: bytes) -> Action:
+    def _action(self, reply: bytes, talk: _Talk) -> Action:
         try:
             answer = json.loads(reply)
             choice = answer["choices"][0]
@@ -246,15 +299,30 @@ class EndpointPolicy:
             reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
             if not isinstance(content, str):  # a list of parts, as some servers write it
                 content = "".join(part["text"] for part in content if part.get("type") == "text")
-            text = "\n".join(_call(call["function"]) for call in calls)
+            text = "\n".join(call_text(call["function"]) for call in calls)
             stop = "length" if choice.get("finish_reason") == "length" else "stop"
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise _Retry(f"an answer that is no chat completion ({type(error).__name__}): {_text(reply)}") from None
         # Beside native calls all text is thought, a call written out in it included: it was not made.
         thought, text = (content, text) if calls else split_thought(content)
         parts = (reasoning if isinstance(reasoning, str) else "", thought)
-        prompt, sampled = _usage(answer.get("usage"))
+        prompt, sampled = usage_of(answer.get("usage"))
+        talk.spent += sampled
+        given: dict[str, Any] = {}
+        if (ids := tokens_of(answer, choice)) is not None:
+            fed, written, logprobs = ids
+            before = talk.ids
+            talk.ids = fed + written
+            # An endpoint that reads its own words anew may spell them with other tokens: a new context.
+            goes_on = bool(before) and fed[: len(before)] == before
+            given = {
+                "prompt_ids": fed[len(before) :] if goes_on else fed,
+                "token_ids": written,
+                "logprobs": logprobs,
+                "restart": bool(before) and not goes_on,
+            }
         return Action(
+            **given,
             text=_clean(text),
             thought=_clean("\n".join(part.strip() for part in parts if part.strip())),
             stop=stop,
@@ -266,57 +334,6 @@ class EndpointPolicy:
     def _hide(self, text: str) -> str:
         """Take the key out of what an endpoint, or a library, says."""
         return text.replace(self._key, "[key]") if self._key else text
-
-
-def messages(conversation: Conversation, system: str | None = None) -> list[dict[str, Any]]:
-    """Write a conversation as chat messages, each action as the native tool calls that it was.
-
-    An action that was no readable call goes back as text, and what came of it as a user's message.
-    """
-    out: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
-    open_calls: list[str] = []
-    for at, message in enumerate(conversation.messages):
-        if message.role == "user":
-            out.append({"role": "user", "content": message.content})
-        elif message.role == "assistant":
-            calls = parse_action(message.content)
-            if any(call.parse_error is not None for call in calls) or not all(call.name for call in calls):
-                open_calls = []
-                out.append({"role": "assistant", "content": message.content or "(empty)"})
-                continue
-            open_calls = [f"call_{at}_{call.id}" for call in calls]
-            made = [
-                {
-                    "id": call_id,
-                    "type": "function",
-                    "function": {
-                        "name": call.name,
-                        "arguments": json.dumps(_named(call.name, call.arguments, conversation)),
-                    },
-                }
-                for call_id, call in zip(open_calls, calls, strict=True)
-            ]
-            out.append({"role": "assistant", "content": None, "tool_calls": made})
-        elif not open_calls:
-            out.append({"role": "user", "content": message.content})
-        else:  # one text holds the results of all calls
-            for index, call_id in enumerate(open_calls):
-                content = message.content if index == 0 else "(see the result of the first call)"
-                out.append({"role": "tool", "tool_call_id": call_id, "content": content})
-    return out
-
-
-def _named(tool: str, arguments: dict[str, Any], conversation: Conversation) -> dict[str, Any]:
-    """Give an argument that was written without its name the tool's first one."""
-    from thinkact.tools.base import POSITIONAL
-
-    if POSITIONAL not in arguments:
-        return arguments
-    for each in conversation.tools:
-        if each["function"]["name"] == tool:
-            first = next(iter(each["function"]["parameters"].get("properties", {})), "value")
-            return {first: arguments[POSITIONAL]}
-    return {"value": arguments[POSITIONAL]}
 
 
 def retry_after(value: str | None, now: float) -> float:
@@ -359,26 +376,6 @@ def _key(variable: str | None, base_url: str) -> str:
     if parts.scheme == "http" and not is_loopback(base_url):
         raise EndpointRefused(f"The key would travel unencrypted to {parts.hostname}: use https.")
     return key
-
-
-def _call(function: dict[str, Any]) -> str:
-    name, arguments = function["name"], function.get("arguments")
-    if not isinstance(name, str):
-        raise TypeError("a tool without a name")
-    if isinstance(arguments, str):
-        # What is no JSON object is the model's mistake: it goes on as it is, and the environment says so.
-        with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(arguments or "{}")
-            arguments = value if isinstance(value, dict) else arguments
-    return json.dumps({"name": name, "arguments": {} if arguments is None else arguments}, ensure_ascii=False)
-
-
-def _usage(usage: Any) -> tuple[int, int]:
-    if not isinstance(usage, dict):
-        return 0, 0
-    found = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, sampled = (each if type(each) is int and 0 <= each < 1 << 40 else 0 for each in found)
-    return prompt, sampled
 
 
 def _clean(text: str) -> str:

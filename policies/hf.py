@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from thinkact.envs import Action, Conversation, Summary
+from thinkact.policies.budgets import Budgets, Effort
 from thinkact.policies.codec import split_thought
 from thinkact.policies.engine import Engine
 from thinkact.policies.episode import Turn
@@ -18,7 +19,7 @@ from thinkact.policies.history import History, Kind, Live
 from thinkact.policies.models import LoadedModel, load_model
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
-from thinkact.policies.writing import Budgets, Effort, Writing, write
+from thinkact.policies.writing import Writing, write
 
 
 @dataclass

@@ -49,11 +49,6 @@ class Codec(Protocol):
         """Ids that close a thought which its model did not close."""
         ...
 
-    @property
-    def opens_thought(self) -> bool:
-        """Whether the frame itself opens every thought, so that a turn begins inside one."""
-        ...
-
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
         """Return the ids of a conversation's start up to the model's first word."""
         ...
@@ -122,11 +117,6 @@ class TemplateCodec:
     def thought_end(self) -> list[int]:
         """Ids that close a thought which its model did not close."""
         return thought_end(self._tokenizer)
-
-    @property
-    def opens_thought(self) -> bool:
-        """Whether the template ends with ``<think>`` where the model is to write."""
-        return str(self._tokenizer.decode(self._frames["user"][1])).rstrip().endswith("<think>")
 
     def opening(self, tools: Sequence[dict[str, Any]], prompt: str, *, system: str = "") -> list[int]:
         """Return the ids of a conversation's start up to the model's first word.

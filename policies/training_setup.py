@@ -77,6 +77,10 @@ def policy_options(config: TrainConfig) -> dict[str, Any]:
         "max_slots": sample.concurrency,
         "max_len": sample.max_len,
         "dtype": arithmetic(config.model),
+        "max_thought_tokens": sample.max_thought_tokens,
+        "max_episode_tokens": sample.max_episode_tokens,
         "history": sample.history,
+        "budget": sample.budget,
+        "max_summary_tokens": sample.max_summary_tokens,
         "codec": config.model.codec,
     }

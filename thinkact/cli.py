@@ -42,6 +42,14 @@ Temperature = Annotated[float, typer.Option(help="hf: of sampling; 0 is greedy."
 MaxNewTokens = Annotated[int, typer.Option(help="hf: tokens of one turn.", min=1)]
 MaxLen = Annotated[int, typer.Option(help="hf: tokens of one episode.", min=64)]
 Dtype = Annotated[str, typer.Option(help="hf: bf16 or fp32.")]
+MaxThoughtTokens = Annotated[int | None, typer.Option(help="hf: tokens of a thought, which is then closed.", min=1)]
+MaxEpisodeTokens = Annotated[int | None, typer.Option(help="hf, endpoint: tokens written in one episode.", min=1)]
+Effort = Annotated[
+    str | None, typer.Option(help="low, medium or high; hf: 20, 50, 80 % of a turn's tokens for its thought.")
+]
+History = Annotated[
+    str | None, typer.Option(help="hf: a full context is cut, drops old results, or is summed up: summarize.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -124,6 +132,10 @@ def rollout(
     max_new_tokens: MaxNewTokens = 64,
     max_len: MaxLen = 1024,
     dtype: Dtype = "bf16",
+    max_thought_tokens: MaxThoughtTokens = None,
+    max_episode_tokens: MaxEpisodeTokens = None,
+    effort: Effort = None,
+    history: History = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play many episodes at once and write them down.
@@ -147,6 +159,10 @@ def rollout(
         max_new_tokens=max_new_tokens,
         max_len=max_len,
         dtype=dtype,
+        max_thought_tokens=max_thought_tokens,
+        max_episode_tokens=max_episode_tokens,
+        effort=effort,
+        history=history,
     )
     played = play_many(
         env_id, player, episodes=episodes, seed=seed, split=split, concurrency=concurrency, kwargs=kwargs
@@ -174,6 +190,10 @@ def evaluate(
     max_new_tokens: MaxNewTokens = 64,
     max_len: MaxLen = 1024,
     dtype: Dtype = "bf16",
+    max_thought_tokens: MaxThoughtTokens = None,
+    max_episode_tokens: MaxEpisodeTokens = None,
+    effort: Effort = None,
+    history: History = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a policy on held-out tasks: success with its 95 % interval.
@@ -199,6 +219,10 @@ def evaluate(
         max_new_tokens=max_new_tokens,
         max_len=max_len,
         dtype=dtype,
+        max_thought_tokens=max_thought_tokens,
+        max_episode_tokens=max_episode_tokens,
+        effort=effort,
+        history=history,
     )
     played = play_many(env_id, player, episodes=tasks, seed=seed, split=split, concurrency=concurrency, kwargs=kwargs)
     if len(played) < tasks:

@@ -202,6 +202,15 @@ def check_env(env_id: str, kwargs: dict[str, Any]) -> None:
         raise UserError(f"{env_id}: {error}") from error
 
 
+_MODEL_BUDGETS = {"max_thought_tokens", "max_episode_tokens", "effort", "history"}
+#: Which budgets a kind of policy knows; those around another policy hand them on.
+_BUDGETS = {
+    "hf": _MODEL_BUDGETS,
+    "endpoint": {"max_episode_tokens", "effort"},
+    **dict.fromkeys(("vote", "plan", "delegate"), _MODEL_BUDGETS),
+}
+
+
 def make_policy(
     spec: str,
     *,
@@ -210,11 +219,21 @@ def make_policy(
     max_new_tokens: int = 64,
     max_len: int = 1024,
     dtype: str = "bf16",
+    **budgets: Any,
 ) -> Policy:
     """Build a policy from its name on the command line.
 
+    Args:
+        spec: Its name; see :data:`POLICY_HELP`.
+        concurrency: Episodes in flight at once.
+        temperature: Of sampling.
+        max_new_tokens: Tokens of one turn.
+        max_len: Tokens of one context.
+        dtype: Of a model's arithmetic.
+        budgets: ``max_thought_tokens``, ``max_episode_tokens``, ``effort`` and ``history``, where given.
+
     Raises:
-        UserError: On an unknown name.
+        UserError: On an unknown name, or budgets that it does not know.
         ModelNotFound: When the model is not there.
         SpecError: On an ``agent.toml`` that cannot be used.
         AgentError: When an agent's program does not start.
@@ -222,6 +241,11 @@ def make_policy(
     from thinkact.policies.scripted import POLICIES
 
     kind, colon, model = spec.partition(":")
+    budgets = {name: value for name, value in budgets.items() if value is not None}
+    unknown = set(budgets) - _BUDGETS.get(kind, set())
+    if unknown:
+        option = "--" + sorted(unknown)[0].replace("_", "-")
+        raise UserError(f"{option} is not for {spec!r}: it says how a model of {' or '.join(_BUDGETS)} writes.")
     if not colon and spec in POLICIES:
         return POLICIES[spec]()
     if kind in ("vote", "plan", "delegate") and model:
@@ -237,6 +261,7 @@ def make_policy(
             max_new_tokens=max_new_tokens,
             max_len=max_len,
             dtype=dtype,
+            **budgets,
         )
         if kind == "vote":
             return VotePolicy(inner, int(attempts))
@@ -252,14 +277,18 @@ def make_policy(
         from thinkact.policies.endpoint import EndpointPolicy
 
         url, _, name = model.partition("#")
-        return EndpointPolicy(
-            url,
-            name or "default",
-            api_key_env=ENDPOINT_KEY if os.environ.get(ENDPOINT_KEY) else None,
-            temperature=temperature,
-            max_tokens=max_new_tokens,
-            concurrency=concurrency,
-        )
+        try:
+            return EndpointPolicy(
+                url,
+                name or "default",
+                api_key_env=ENDPOINT_KEY if os.environ.get(ENDPOINT_KEY) else None,
+                temperature=temperature,
+                max_tokens=max_new_tokens,
+                concurrency=concurrency,
+                **budgets,
+            )
+        except ValueError as error:
+            raise UserError(str(error)) from error
     if kind != "hf" or not model:
         raise UserError(f"There is no policy {spec!r}. Give {POLICY_HELP}")
     if dtype not in ("bf16", "fp32"):
@@ -269,14 +298,18 @@ def make_policy(
 
         from thinkact.policies.hf import HFPolicy
 
-        return HFPolicy(
-            model,
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            max_slots=concurrency,
-            max_len=max_len,
-            dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
-        )
+        try:
+            return HFPolicy(
+                model,
+                temperature=temperature,
+                max_new_tokens=max_new_tokens,
+                max_slots=concurrency,
+                max_len=max_len,
+                dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
+                **budgets,
+            )
+        except ValueError as error:  # budgets that do not go together
+            raise UserError(str(error)) from error
 
 
 def suite_of(kwargs: dict[str, Any]) -> str:

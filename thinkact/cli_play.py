@@ -96,6 +96,9 @@ def _turns(
     env: gym.Env[str, str], policy: Policy, conversation: Conversation, *, shown: bool, film: Film | None = None
 ) -> None:
     ended, turn, total = False, 0, 0.0
+    streams = hasattr(policy, "on_text")
+    if streams:
+        cast(Any, policy).on_text = lambda _, piece: out.print(Text(inert(piece), style="italic dim"), end="")
     while not ended:
         try:
             action = policy.act([conversation])[0]
@@ -103,7 +106,9 @@ def _turns(
             out.print("\nLeft before the end; nothing is kept.", style="dim")
             return
         turn += 1
-        if action.thought:
+        if streams:
+            out.print()
+        elif action.thought:
             out.print(Text(inert(action.thought.strip()), style="italic dim"))
         if shown:
             out.print(Text(f"[{turn}] "), Text(inert(action.text), style="cyan"), sep="")

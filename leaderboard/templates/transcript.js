@@ -82,6 +82,7 @@ const Transcript = (() => {
 
   function calls(turn) {
     const parts = [];
+    if (turn.summary !== undefined) parts.push(block("summary of the context before this turn", turn.summary, "thought"));
     if (turn.thought) parts.push(block("thought", turn.thought, "thought"));
     const readable = turn.calls.filter((call) => !call.error);
     if (turn.calls.length)
