@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import admin_data as data
+from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import (
     ASSET_COLUMNS,
     REQUEST_COLUMNS,
@@ -45,7 +46,9 @@ def _ticket_field(draw: Draw) -> WebTask | None:
     number = row["id"]
     prompt = draw.say(f"What is the {words} of ticket {number}? {_ANSWER}",
                       f"Look up ticket {number} and tell its {words}. {_ANSWER}",
-                      f"Ticket {number}: which {words} does it have? {_ANSWER}")  # fmt: skip
+                      f"Ticket {number}: which {words} does it have? {_ANSWER}",
+indirect=(f"I mean {hints.ticket(draw, row)}. What is the {words} of that? {_ANSWER}",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer(kind, str(row[column])))  # type: ignore[arg-type]
 
 
@@ -64,7 +67,11 @@ def _count_tickets(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r"^(\d+) tickets?\."))
 
     said = " and ".join(f"the {name} “{value}”" for name, value in chosen.items())
-    prompt = draw.say(f"How many tickets have {said}?", f"Count the tickets with {said}.")
+    prompt = draw.say(
+        f"How many tickets have {said}?",
+        f"Count the tickets with {said}.",
+        indirect=(f"Filter the tickets so that only those with {said} are left. How many do you see?",),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(len(found))))
 
 
@@ -80,7 +87,10 @@ def _count_overdue(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r"^(\d+) tickets?\."))
 
     prompt = draw.say(f"How many overdue tickets are there with the {name} “{row[name]}”?",
-                      f"Count the overdue tickets whose {name} is “{row[name]}”.")  # fmt: skip
+                      f"Count the overdue tickets whose {name} is “{row[name]}”.",
+indirect=("How many promises have we broken: tickets that are still worked on though their day has "
+f"passed, with the {name} “{row[name]}”?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(len(found))))
 
 
@@ -109,6 +119,10 @@ def _first_due(draw: Draw) -> WebTask | None:
         f"Give the number of the ticket with the {words} due date, of those that are “{row['status']}” and of the "
         f"{name} "
         f"{row[name]}.",
+        indirect=(
+            f"If I take up what is “{row['status']}” for the {name} {row[name]} in the order of its due "
+            f"dates, which ticket comes {'last' if last else 'first'}? Its number, please.",
+        ),
     )
     return WebTask(prompt, solve, answer=Answer("number", str(right["id"])))
 
@@ -148,7 +162,9 @@ def _report_extreme(draw: Draw) -> WebTask | None:
     if "average" in measure:
         what = f"the {'most' if sign else 'fewest'} days on average from creation to due date"
     prompt = draw.say(f"Which {by} has {what}? Tickets of nobody count under “nobody”. {_ANSWER}",
-                      f"Find out which {by} has {what} (“nobody” counts as an answer). {_ANSWER}")  # fmt: skip
+                      f"Find out which {by} has {what} (“nobody” counts as an answer). {_ANSWER}",
+indirect=(f"Tell me which {by} stands out by {what}; “nobody” is an answer too. {_ANSWER}",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", ranked[sign]))
 
 
@@ -168,7 +184,10 @@ def _report_difference(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"How many more {measure} has the {by} {first} than the {by} {second}?",
                       f"By how much do the {measure} of the {by} {first} outnumber those of the {by} "
-                      f"{second}?")  # fmt: skip
+                      f"{second}?",
+indirect=(f"Take the number of {measure} of the {by} {first}, and that of the {by} {second}. What is "
+"left when the second is taken off the first?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(int(values[first] - values[second]))))
 
 
@@ -192,7 +211,10 @@ def _lead_of_person(draw: Draw) -> WebTask | None:
         yield from pilot.answer(row[5] if column == "email" else row[6])
 
     prompt = draw.say(f"What is the {words} of the lead of the team in which {who['name']} works? {_ANSWER}",
-                      f"{who['name']} belongs to a team. Find the {words} of its lead. {_ANSWER}")  # fmt: skip
+                      f"{who['name']} belongs to a team. Find the {words} of its lead. {_ANSWER}",
+indirect=(f"I have a question about {hints.person(draw, who)} and will ask their team's lead. What is "
+f"the {words} of that lead? {_ANSWER}",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer(kind, lead[column]))  # type: ignore[arg-type]
 
 
@@ -206,7 +228,9 @@ def _asset_owner(draw: Draw) -> WebTask | None:
         yield from pilot.answer(listed(pilot, ASSET_COLUMNS)[0][4])
 
     prompt = draw.say(f"Who has the {row['kind']} with the serial number {row['serial']}?",
-                      f"The {row['kind']} {row['serial']} was found in the lobby. Whose is it?")  # fmt: skip
+                      f"The {row['kind']} {row['serial']} was found in the lobby. Whose is it?",
+indirect=(f"Somebody misses {hints.asset(draw, row)}. Who?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", row["owner"]))
 
 
@@ -226,7 +250,10 @@ def _asset_value(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"What did all assets of the kind “{kind}” with the status “{status}” cost together, in dollars? "
                       "Give the number only.",
                       f"Add up the prices (in dollars) of every {kind} that is “{status}”. Give the number "
-                      "only.")  # fmt: skip
+                      "only.",
+indirect=(f"Suppose the insurance pays back every {kind} that is “{status}” at its price. How many "
+"dollars will come? Only the number.",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", f"{sum(prices) / 100:.2f}"))
 
 
@@ -244,7 +271,10 @@ def _log_last(draw: Draw) -> WebTask | None:
 
     what = f"the setting “{row['subject']}”" if row["action"].startswith("setting") else row["subject"]
     prompt = draw.say(f"Who was the last to change {what}, according to the log?",
-                      f"Look into the log: whose was the latest change of {what}?")  # fmt: skip
+                      f"Look into the log: whose was the latest change of {what}?",
+indirect=(f"{what[0].upper() + what[1:]} is not what it was. Whom do I have to ask, as the one who "
+"touched it last?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", row["actor"]))
 
 
@@ -258,7 +288,9 @@ def _log_count(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r"^(\d+) entr"))
 
     prompt = draw.say(f"How many entries does the activity log have for {row['actor']}?",
-                      f"Count the entries of {row['actor']} in the log of activity.")  # fmt: skip
+                      f"Count the entries of {row['actor']} in the log of activity.",
+indirect=(f"How often has {row['actor']} done something that the console wrote down?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(row["n"])))
 
 
@@ -274,7 +306,9 @@ def _roles_with_permission(draw: Draw) -> WebTask | None:
         yield from pilot.answer("; ".join(role for role, cell in zip(head, row, strict=True) if cell == "yes"))
 
     prompt = draw.say(f"Which roles have the permission “{name}”? List them, separated by semicolons.",
-                      f"List all roles that include “{name}”, separated by semicolons.")  # fmt: skip
+                      f"List all roles that include “{name}”, separated by semicolons.",
+indirect=(f"I need “{name}” for my work. Which roles would let me? List them, separated by semicolons.",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=names(held))
 
 
@@ -290,7 +324,11 @@ def _count_staff(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r"^(\d+) (?:people|person)\."))
 
     said = " and ".join(f"the {name} “{value}”" for name, value in chosen.items())
-    prompt = draw.say(f"How many accounts have {said}?", f"Count the accounts with {said}.")
+    prompt = draw.say(
+        f"How many accounts have {said}?",
+        f"Count the accounts with {said}.",
+        indirect=(f"Filter the accounts so that only those with {said} are left. How many do you see?",),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(len(found))))
 
 
@@ -312,7 +350,11 @@ def _longest_serving(draw: Draw) -> WebTask | None:
     words = "latest" if newest else "first"
     prompt = draw.say(f"Of everybody listed in the team {team['name']}, who joined {words}?",
                       f"Who in the team {team['name']} has the {'latest' if newest else 'earliest'} day of "
-                      "joining?")  # fmt: skip
+                      "joining?",
+indirect=(f"At the party of the team {team['name']}, whoever has been there for the "
+f"{'shortest' if newest else 'longest'} time makes a speech. Who is it, of all that the list "
+"has?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", right["name"]))
 
 
@@ -339,7 +381,9 @@ def _leavers(draw: Draw) -> WebTask | None:
 
     prompt = draw.say("Among the people who have left, who still has the most live tickets?",
                       "Somebody who has left Northwind still has more live tickets than all others who left. Who?",
-                      "Which of those who left has the largest number of live tickets?")  # fmt: skip
+                      "Which of those who left has the largest number of live tickets?",
+indirect=("Some people are gone but their work is still open. Whose pile is the highest?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", most["name"]), steps=9)
 
 
@@ -360,7 +404,10 @@ def _largest_request(draw: Draw) -> WebTask | None:
     words = "smallest" if smallest else "largest"
     prompt = draw.say(f"What is the number of the {words} {status} request for {kind}?",
                       f"Of the {status} requests of the kind “{kind}”, which is the {words}? Give its "
-                      "number.")  # fmt: skip
+                      "number.",
+indirect=(f"Somebody asked for {kind} and it is {status}, and of all such requests nobody wants "
+f"{'less' if smallest else 'more'} money. Which number does theirs have?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(rows[0 if smallest else -1]["id"])))
 
 
@@ -378,7 +425,10 @@ def _assets_of_person(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"Which assets does {who['name']} have? List the serial numbers, separated by semicolons.",
                       f"List the serial numbers of everything that {who['name']} was given, separated by "
-                      "semicolons.")  # fmt: skip
+                      "semicolons.",
+indirect=(f"If {hints.person(draw, who)} left tomorrow, what would have to be handed in? List the "
+"serial numbers, separated by semicolons.",
+))  # fmt: skip
     answer = Answer("set", items=tuple(Answer("literal", row["serial"]) for row in rows))
     return WebTask(prompt, solve, answer=answer)
 
@@ -396,5 +446,8 @@ def _bills(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"How much did we bill {customer} in {month} 2025? {_ANSWER}",
                       f"Look up the total of the bills to {customer} for {month} 2025. {_ANSWER}",
-                      f"Find the sum billed to {customer} in {month} of last year. {_ANSWER}")  # fmt: skip
+                      f"Find the sum billed to {customer} in {month} of last year. {_ANSWER}",
+indirect=(f"{customer} says that we took too much in {month} of last year. How much was it in all? "
+f"{_ANSWER}",
+))  # fmt: skip
     return WebTask(prompt, solve, infeasible=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from thinkact.envs.web import admin_data as data
+from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import (
     ASSET_COLUMNS,
     LOG,
@@ -50,10 +51,14 @@ def _decide_request(draw: Draw) -> WebTask | None:
 
     if reject:
         prompt = draw.say(f"Reject request {row['id']} with the note “{note}”.",
-                          f"Request {row['id']} cannot be granted. Reject it; the note is: {note}")  # fmt: skip
+                          f"Request {row['id']} cannot be granted. Reject it; the note is: {note}",
+                          indirect=(f"Whoever made request {row['id']} will not get it, and should read why: "
+                                    f"“{note}”.",))  # fmt: skip
     else:
         prompt = draw.say(
-            f"Approve request {row['id']}, without a note.", f"Request {row['id']} is fine. Approve it; no note."
+            f"Approve request {row['id']}, without a note.",
+            f"Request {row['id']} is fine. Approve it; no note.",
+            indirect=(f"Whoever made request {row['id']} shall have it; there is nothing more to say to them.",),
         )
     goals, rules = decided([row], "rejected" if reject else "approved", note)
     return WebTask(prompt, solve, goals, rules)
@@ -86,6 +91,11 @@ def _decide_all(draw: Draw, rows: list[sqlite3.Row], limit: int, which: str, **f
         f"Go through {which}. Up to ${limit // 100} they are approved, with no note; above that they are rejected, "
         "and the "
         f"note says “{note}”.",
+        indirect=(
+            f"We can spend ${limit // 100} on one wish, not more. Answer {which} by that: who keeps to it gets "
+            "it without "
+            f"a word, all others read “{note}” and get nothing.",
+        ),
     )
     made = [decided(yes, "approved"), decided(no, "rejected", note)]
     return WebTask(prompt, solve, tuple(goal for goals, _ in made for goal in goals),
@@ -123,7 +133,10 @@ def _hand_over_asset(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"{who['name']} gets the {row['kind']} {row['serial']} from the store. Enter the owner and "
                       "the status “in use”.",
                       f"Give the {row['kind']} with the serial number {row['serial']} to {who['name']}: owner, and "
-                      "status “in use”.")  # fmt: skip
+                      "status “in use”.",
+indirect=(f"{who['name']} needs a {row['kind']}, and {hints.asset(draw, row)} does nobody any good in "
+"the store. It is theirs and “in use” from today; let the console know.",
+))  # fmt: skip
     goals, rules = change("asset", [row], {"owner_id": who["id"], "status": "in use"}, "serial")
     return WebTask(prompt, solve, goals, rules)
 
@@ -148,6 +161,10 @@ def _retire_old(draw: Draw) -> WebTask | None:
         f"Retire every {kind} that was bought before {year} and is not retired yet: status “retired”, owner nobody.",
         f"Each {kind} bought before the year {year} gets the status “retired” and the owner nobody, unless it is "
         "retired already.",
+        indirect=(
+            f"Nobody should work with a {kind} from before {year} any more: such things end up “retired” "
+            "and with nobody, where they have not already.",
+        ),
     )
     goals, rules = change("asset", rows, {"owner_id": None, "status": "retired"}, "serial")
     return WebTask(prompt, solve, goals, rules, steps=len(rows) + 8)
@@ -173,6 +190,10 @@ def _collect_assets(draw: Draw) -> WebTask | None:
         f"the status “{new}”.",
         f"Whatever belongs to {who['name']}, who has left, is now “{new}” and has the owner nobody. Enter that "
         "under Assets.",
+        indirect=(
+            f"What {hints.person(draw, who)} had was handed in at the end. The console still knows it as "
+            f"theirs: it is nobody's, and “{new}”.",
+        ),
     )
     goals, rules = change("asset", rows, {"owner_id": None, "status": new}, "serial")
     return WebTask(prompt, solve, goals, rules)
@@ -198,7 +219,12 @@ def _settings(draw: Draw, n: int) -> WebTask | None:
         yield from pilot.done()
 
     said = ", ".join(f"“{name}” to {value}" for name, value in chosen.items())
-    prompt = draw.say(f"Set {said} in the settings.", f"Change the settings: {said}. Leave the others as they are.")
+    wish = "; ".join(f"{value} as “{name}”" for name, value in chosen.items())
+    prompt = draw.say(
+        f"Set {said} in the settings.",
+        f"Change the settings: {said}. Leave the others as they are.",
+        indirect=(f"From today we work with other rules, and the console does not know yet: {wish}.",),
+    )
     rows = [draw.rows("SELECT * FROM setting WHERE name = ?", name)[0] for name in chosen]
     goals = [goal for row in rows for goal in change("setting", [row], {"value": chosen[row["name"]]}, "name")[0]]
     ids = ", ".join(str(row["id"]) for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thinkact.envs.web import admin_data as data
-from thinkact.envs.web import wiki_words
+from thinkact.envs.web import hints, wiki_words
 from thinkact.envs.web.admin_moves import (
     ASSET_COLUMNS,
     LOG,
@@ -45,7 +45,9 @@ def _edit_account(draw: Draw) -> WebTask | None:
 
     what = "phone number" if column == "phone" else "job title"
     prompt = draw.say(f"Change the {what} of {who['name']} to {new}.",
-                      f"{who['name']} has a new {what}: {new}. Enter it.")  # fmt: skip
+                      f"{who['name']} has a new {what}: {new}. Enter it.",
+indirect=(f"The {what} that the console has for {hints.person(draw, who)} is out of date. It is {new}.",
+))  # fmt: skip
     goals, rules = change("staff", [who], {column: new}, "name")
     return WebTask(prompt, solve, goals, rules)
 
@@ -74,6 +76,10 @@ def _new_account(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Make an account for {name} ({email}), {title}, in the team {team['name']} with the role “{role}”.",
         f"{name} starts today in the team {team['name']} as {title}. Make the account: mail {email}, role “{role}”.",
+        indirect=(
+            f"A new {title}, {name}, cannot sign in yet. They work in the team {team['name']}, read mail "
+            f"at {email} and are to do what the role “{role}” allows.",
+        ),
     )
     condition = "name = ? AND email = ? AND title = ? AND team_id = ? AND role = ?"
     values = (name, email, title, team["id"], role)
@@ -99,7 +105,9 @@ def _move_people(draw: Draw) -> WebTask | None:
 
     said = ", ".join(each["name"] for each in chosen[:-1]) + f" and {chosen[-1]['name']}"
     prompt = draw.say(f"Move {said} to the team {team['name']}.",
-                      f"{said} work in the team {team['name']} from now on. Change their accounts.")  # fmt: skip
+                      f"{said} work in the team {team['name']} from now on. Change their accounts.",
+indirect=(f"The team {team['name']} has grown: {said} belong to it now, whatever the console says.",
+))  # fmt: skip
     goals, rules = change("staff", chosen, {"team_id": team["id"]}, "name")
     return WebTask(prompt, solve, goals, rules, steps=5 * len(chosen) + 1)
 
@@ -125,6 +133,10 @@ def _second_accounts(draw: Draw) -> WebTask | None:
         "Some people have a second account by mistake; its name ends in (2). Give each of those the status "
         f"“{new}”{also}.",
         f"Find all accounts whose name is marked with (2) and set their status to “{new}”{also}.",
+        indirect=(
+            "Nobody needs two accounts. Those that were made by mistake bear a (2) behind the name; let "
+            f"each of them be “{new}”{also}.",
+        ),
     )
     goals, rules = change("staff", extra, {"status": new} | ({"role": role} if role else {}), "name")
     return WebTask(prompt, solve, goals, rules, steps=13 + 2 * bool(role))
@@ -146,7 +158,9 @@ def _new_lead(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"Make {who['name']} the lead of the team {team['name']}.",
                       f"{who['name']} follows {team['lead']} as lead of the team {team['name']}. Enter it under "
-                      "Teams.")  # fmt: skip
+                      "Teams.",
+indirect=(f"The team {team['name']} answers to {who['name']} from today, no longer to {team['lead']}.",
+))  # fmt: skip
     goals, rules = change("team", [team], {"lead_id": who["id"]}, "name")
     return WebTask(prompt, solve, goals, rules)
 
@@ -179,6 +193,10 @@ def _new_team(draw: Draw) -> WebTask | None:
         f"There is a new team: {name}, in {city}, led by {lead['name']}. {lead['name']} and {other['name']} are "
         "its members. "
         "Enter all of this.",
+        indirect=(
+            f"{lead['name']} opens an office in {city}, with a team {name} to lead that nobody knows yet, "
+            f"and takes {other['name']} along. The console should show all of it.",
+        ),
     )
     made = "SELECT count(*) = 1 FROM team WHERE name = ? AND city = ? AND lead_id = ?"
     moved = "SELECT count(*) = 1 FROM staff s JOIN team g ON g.id = s.team_id WHERE s.id = ? AND g.name = ?"
@@ -222,7 +240,10 @@ def _grant_permission(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"The role “{role}” {'gets' if give else 'loses'} the permission “{name}”, and nothing else "
                       "changes.",
                       f"{'Grant' if give else 'Take'} the permission “{name}” {'to' if give else 'from'} the role "
-                      f"“{role}”.")  # fmt: skip
+                      f"“{role}”.",
+indirect=(f"Whoever has the role “{role}” {'could not' if give else 'should not'} use “{name}” so far; "
+f"from today they {'can' if give else 'cannot'}, and all else stays.",
+))  # fmt: skip
     goal, rule = _holds(role, name, there=give)
     return WebTask(prompt, solve, (goal,), (rule, LOG))
 
@@ -249,7 +270,10 @@ def _same_permissions(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"Give the role “{role}” exactly the permissions that the role “{model}” has: no more and no "
                       "fewer.",
                       f"The roles “{role}” and “{model}” are to have the same permissions. Change “{role}” "
-                      "only.")  # fmt: skip
+                      "only.",
+indirect=(f"Whoever is “{role}” should be able to do just what a “{model}” can, and the latter is not "
+"to change.",
+))  # fmt: skip
     pairs = [_holds(role, name, there=name in wanted) for name in differ]
     return WebTask(prompt, solve, tuple(goal for goal, _ in pairs), (*(rule for _, rule in pairs), LOG))
 
@@ -271,7 +295,10 @@ def _revoke_everywhere(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"Take the permission “{name}” from every role but operator and administrator.",
                       f"Only operators and administrators may keep the permission “{name}”. Take it from all other "
-                      "roles.")  # fmt: skip
+                      "roles.",
+indirect=(f"It is too risky that so many may use “{name}”. Apart from operators and administrators "
+"nobody should.",
+))  # fmt: skip
     pairs = [_holds(role, name, there=False) for role in roles]
     return WebTask(prompt, solve, tuple(goal for goal, _ in pairs), (*(rule for _, rule in pairs), LOG),
                    steps=4 * len(roles) + 1)  # fmt: skip
@@ -305,6 +332,10 @@ def _smallest_role(draw: Draw) -> WebTask | None:
         f"{who['name']} needs the permission “{name}”. Give {who['name']} the role that includes it and has the fewest "
         "permissions in all.",
         f"Change the role of {who['name']} to the one with the fewest permissions among those that include “{name}”.",
+        indirect=(
+            f"{who['name']} cannot work without “{name}”, but should be given as little else as our roles "
+            "allow. See to it.",
+        ),
     )
     goals, rules = change("staff", [who], {"role": role}, "name")
     return WebTask(prompt, solve, goals, rules)
@@ -342,6 +373,11 @@ def _farewell(draw: Draw) -> WebTask | None:
         f"It is the last day of {name}. Three things are to be done: {heir['name']} takes over the live tickets "
         "(new, open, "
         f"waiting); the assets of {name} get the status “in store” and the owner nobody; the account is set to “left”.",
+        indirect=(
+            f"We shall not see {hints.person(draw, who)} again after today. What they have not finished "
+            f"(new, open or waiting tickets) falls to {heir['name']}, what they used goes back into the "
+            "store and belongs to nobody, and the account is that of somebody who has “left”.",
+        ),
     )
     made = [change("ticket", live, {"assignee_id": heir["id"]}),
             change("asset", assets, {"owner_id": None, "status": "in store"}, "serial"),
@@ -366,5 +402,8 @@ def _administrators_account(draw: Draw) -> WebTask | None:
         yield from pilot.impossible()
 
     prompt = draw.say(f"Change the phone number of {who['name']} to {new}.",
-                      f"{who['name']} has a new phone number: {new}. Enter it.")  # fmt: skip
+                      f"{who['name']} has a new phone number: {new}. Enter it.",
+indirect=(f"The phone number that the console has for {hints.person(draw, who)} is out of date. It is "
+f"{new}.",
+))  # fmt: skip
     return WebTask(prompt, solve, infeasible=True)

@@ -6,6 +6,7 @@ import sqlite3
 from datetime import timedelta
 
 from thinkact.envs.web import admin_data as data
+from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import (
     IS_LIVE,
     LOG,
@@ -74,7 +75,10 @@ def _escalate(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"Make ticket {row['id']} urgent, give it to {who['name']} and set its due date to {due}.",
                       f"Ticket {row['id']} is urgent now: {who['name']} takes it over, and it is due on "
-                      f"{due}.")  # fmt: skip
+                      f"{due}.",
+indirect=(f"I mean {hints.ticket(draw, row)}: nothing could be more urgent. {who['name']} is the right "
+f"one for it, and has until {due}.",
+))  # fmt: skip
     goals, rules = change("ticket", [row], {"priority": "urgent", "assignee_id": who["id"], "due": due})
     return WebTask(prompt, solve, goals, rules)
 
@@ -95,7 +99,9 @@ def _comment(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"Add this comment to ticket {row['id']}: {text}", f"Note on ticket {row['id']}, as a comment: {text}"
+        f"Add this comment to ticket {row['id']}: {text}",
+        f"Note on ticket {row['id']}, as a comment: {text}",
+        indirect=(f"Whoever takes up {hints.ticket(draw, row)} should read there, as a comment: {text}",),
     )
     goal = Goal(
         "the comment is there", "SELECT count(*) = 1 FROM comment WHERE ticket_id = ? AND body = ?", (row["id"], text)
@@ -136,6 +142,10 @@ def _new_ticket(draw: Draw) -> WebTask | None:
         f"on {due}.",
         f"{customer} has a new problem. Open a ticket with the subject “{subject}” and the text “{text}”. The team "
         f"{team['name']} gets it, with the priority “{priority}” and the due date {due}.",
+        indirect=(
+            f"{customer} is not content: “{subject}”. Make sure that the team {team['name']} works on it "
+            f"by {due} with the priority “{priority}”, and reads: {text}",
+        ),
     )
     condition = "subject = ? AND body = ? AND customer = ? AND team_id = ? AND priority = ? AND due = ?"
     values = (subject, text, customer, team["id"], priority, due)
@@ -179,6 +189,10 @@ def _least_busy(draw: Draw) -> WebTask | None:
         f"Nobody works on ticket {row['id']}. Give it to whoever is active in its team and has the fewest live "
         "tickets; "
         "accounts marked (2) do not count.",
+        indirect=(
+            f"Nobody looks after {hints.ticket(draw, row)}. In its team, one active member has less live "
+            "work (new, open, waiting) than any other and should; accounts with a (2) are not people.",
+        ),
     )
     goals, rules = change("ticket", [row], {"assignee_id": who})
     return WebTask(prompt, solve, goals, rules, steps=16)
@@ -213,7 +227,9 @@ def _bulk_status(draw: Draw) -> WebTask | None:
     ]
     prompt = draw.say(f"Set every ticket of the {name} “{row[name]}” that is “{row['status']}” to “{new}”.",
                       f"All tickets with the {name} “{row[name]}” and the status “{row['status']}” become "
-                      f"“{new}”.")  # fmt: skip
+                      f"“{new}”.",
+indirect=(f"Nothing of the {name} “{row[name]}” should be “{row['status']}” any more; it is all “{new}”.",
+))  # fmt: skip
     return _together(draw, prompt, rows, {"status": new}, **{name.capitalize(): row[name]}, Status=row["status"])
 
 
@@ -225,7 +241,10 @@ def _bulk_priority(draw: Draw) -> WebTask | None:
     new = draw.rng.choice(["high", "urgent"])
     rows = [each for each in draw.rows(f"{TICKETS} ORDER BY t.id") if each[name] == row[name] and overdue(draw, each)]
     prompt = draw.say(f"Raise all overdue tickets of the {name} {row[name]} to the priority “{new}”.",
-                      f"Give each overdue ticket of the {name} {row[name]} the priority “{new}”.")  # fmt: skip
+                      f"Give each overdue ticket of the {name} {row[name]} the priority “{new}”.",
+indirect=(f"The {name} {row[name]} has waited past the promised day for too many tickets. Let each of "
+f"them count as “{new}”.",
+))  # fmt: skip
     return _together(draw, prompt, rows, {"priority": new}, **{name.capitalize(): row[name]}, Due="overdue")
 
 
@@ -239,7 +258,10 @@ def _bulk_due(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"Overdue tickets of the team {row['team']} with the priority “{row['priority']}” get a new "
                       f"due date: {due}.",
                       f"Set the due date of every overdue “{row['priority']}” ticket of the team {row['team']} to "
-                      f"{due}.")  # fmt: skip
+                      f"{due}.",
+indirect=(f"What the team {row['team']} should have done by now, with the priority “{row['priority']}”, "
+f"it may do until {due}. Let the tickets say so.",
+))  # fmt: skip
     return _together(draw, prompt, rows, {"due": due}, Team=row["team"], Priority=row["priority"], Due="overdue")
 
 
@@ -266,6 +288,10 @@ def _worst_team(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Find the team with the most overdue tickets. Give all its overdue tickets the priority “{new}”{extra}.",
         f"One team has more overdue tickets than any other. Each of those tickets gets the priority “{new}”{extra}.",
+        indirect=(
+            "One team keeps our customers waiting more than any other, by the number of tickets whose "
+            f"day has passed. Let each of those have the priority “{new}”{extra}.",
+        ),
     )
     values = {"priority": new} | ({"due": due} if both else {})
     goals, rules = change("ticket", [row for row in rows if row["team"] == top], values)
@@ -283,7 +309,9 @@ def _no_such_ticket(draw: Draw) -> WebTask | None:
         yield from pilot.impossible()
 
     prompt = draw.say(f"Set the status of ticket {number} to “{new}”.",
-                      f"Ticket {number} should have the status “{new}”. See to it.")  # fmt: skip
+                      f"Ticket {number} should have the status “{new}”. See to it.",
+indirect=(f"Whoever looks up ticket {number} should find it “{new}”.",
+))  # fmt: skip
     return WebTask(prompt, solve, infeasible=True)
 
 
@@ -301,6 +329,8 @@ def _no_such_assignee(draw: Draw) -> WebTask | None:
         yield from pilot.impossible()
 
     prompt = draw.say(
-        f"Assign ticket {row['id']} to {gone['name']}.", f"{gone['name']} is to work on ticket {row['id']}. Assign it."
+        f"Assign ticket {row['id']} to {gone['name']}.",
+        f"{gone['name']} is to work on ticket {row['id']}. Assign it.",
+        indirect=(f"Only {gone['name']} understands {hints.ticket(draw, row)}, and should have it.",),
     )
     return WebTask(prompt, solve, infeasible=True)

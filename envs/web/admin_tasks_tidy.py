@@ -45,6 +45,10 @@ def _reassign_leaver(draw: Draw) -> WebTask | None:
         "and closed "
         "ones stay as they are.",
         f"Hand every live ticket of {gone['name']} over to {heir['name']}. What is solved or closed is left alone.",
+        indirect=(
+            f"{gone['name']} will not finish what is still to be done (new, open or waiting); "
+            f"{heir['name']} will. What is solved or closed keeps its name.",
+        ),
     )
     goals, rules = change("ticket", live, {"assignee_id": heir["id"]})
     return WebTask(prompt, solve, goals, rules, steps=len(live) + 6)
@@ -77,6 +81,10 @@ def _reassign_to_lead(draw: Draw) -> WebTask | None:
         f"{gone['name']} {why}. Reassign their live tickets (new, open or waiting) to the lead of their team, and "
         "nothing else.",
         f"The live tickets of {gone['name']}, who {why}, go to the lead of the team that {gone['name']} belongs to.",
+        indirect=(
+            f"{gone['name']} {why}, and what they have not finished (new, open or waiting) falls to "
+            "whoever leads their team.",
+        ),
     )
     goals, rules = change("ticket", live, {"assignee_id": lead["id"]})
     return WebTask(prompt, solve, goals, rules, steps=len(live) + 9)
@@ -121,6 +129,10 @@ def _mark_duplicate(draw: Draw) -> WebTask | None:
         f"Ticket {new['id']} repeats an older ticket of that customer, word for word. Enter the older number under "
         "“Duplicate "
         f"of” and set {new['id']} to “closed”.",
+        indirect=(
+            f"We have been told twice of the same thing: ticket {new['id']} says what an older one of "
+            "that customer says. Let it refer to the older one, and be “closed”.",
+        ),
     )
     goals, rules = _as_duplicate([(old, new)])
     return WebTask(prompt, solve, goals, rules, steps=9)
@@ -156,6 +168,11 @@ def _mark_all_duplicates(draw: Draw) -> WebTask | None:
         "Go through all tickets. Where two have the same customer and the same subject, the higher number becomes "
         "a duplicate "
         f"of the lower one, and “closed”.{which}",
+        indirect=(
+            "Customers sometimes write twice about the same. Of two tickets with one customer and one "
+            "subject, only the lower number should be worked on; the higher refers to it as its "
+            f"duplicate and is “closed”.{which}",
+        ),
     )
     goals, rules = _as_duplicate(pairs)
     return WebTask(prompt, solve, goals, rules, steps=10 + 4 * len(pairs))

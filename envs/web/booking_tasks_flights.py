@@ -96,6 +96,11 @@ def flight_cheapest_direct(draw: Draw) -> WebTask | None:
         f"bag{plural}, paid with the Mastercard.",
         f"Please get {full(people[0])} a {cabin} seat on the cheapest non-stop flight {route.words}. Standard fare, "
         f"add {bags} extra bag{plural} and use the Mastercard.",
+        indirect=(
+            f"{full(people[0])} has long legs and much luggage ({bags} bag{plural} more than the fare "
+            f"allows) and will not change planes: get them {route.words} in {cabin}, Standard fare, for "
+            "as little as that costs. It goes on the Mastercard.",
+        ),
     )
     last4 = draw.rows("SELECT last4 FROM card WHERE id = 2")[0][0]
     return _one_way(draw, route, prompt, best.numbers, people, search={"direct": True}, fare="standard", cabin=cabin,
@@ -117,6 +122,11 @@ def flight_before(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book the cheapest flight {route.words} that arrives by {latest} for {full(people[0])}, economy. {LIGHT}",
         f"{full(people[0])} must have landed by {latest}. Book the least expensive economy way {route.words}. {LIGHT}",
+        indirect=(
+            f"Somebody waits for {full(people[0])} in {route.dest['name']} until {latest} and not a "
+            f"minute longer. Get them there {route.words}, in economy, for as little as that costs. "
+            f"{LIGHT}",
+        ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, search={"latest": latest})
 
@@ -133,6 +143,10 @@ def flight_last_direct(draw: Draw) -> WebTask | None:
         f"Book the last direct flight of the day {route.words} for {full(people[0])}, economy, Flex fare.",
         f"{full(people[0])} wants to leave as late as possible without a stop, {route.words}: book that in economy, "
         "Flex.",
+        indirect=(
+            f"{full(people[0])} wants to have the whole day before leaving {route.words}, without "
+            "changing planes, and to be able to call it off for nothing (Flex). Economy will do.",
+        ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, search={"direct": True}, pick="latest", fare="flex")
 
@@ -149,6 +163,10 @@ def flight_shortest_two(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book the flight with the shortest duration {route.words} for {both} together, economy. {LIGHT}",
         f"{both} travel together {route.words}. Book the quickest way for both in one booking, economy. {LIGHT}",
+        indirect=(
+            f"{both} hate sitting around, and want to sit around together {route.words} for as short a "
+            f"time as can be, on one booking. Economy will do. {LIGHT}",
+        ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, pick="minutes")
 
@@ -166,6 +184,10 @@ def flight_refundable(draw: Draw) -> WebTask | None:
         "it is cancelled. No extra bags.",
         f"{full(people[0])} may have to cancel. Find the cheapest fully refundable economy ticket {route.words} and "
         "book it.",
+        indirect=(
+            f"It is not sure that {full(people[0])} goes {route.words}. If not, no money should be lost; "
+            "and if so, as little as can be spent, in economy and with no bag more than the fare has.",
+        ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, fare="flex")
 
@@ -187,6 +209,10 @@ def flight_airline(draw: Draw) -> WebTask | None:
         f"Book the cheapest direct flight of {airline} {route.words} for {full(person)}, economy. {LIGHT}",
         f"{full(person)} collects miles with {airline}: book their cheapest direct flight {route.words}, economy. "
         f"{LIGHT}",
+        indirect=(
+            f"Nobody but {airline} flies {full(person)}, who cannot stand changing planes either: get "
+            f"them {route.words}, in economy, for as little as that costs. {LIGHT}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -217,6 +243,10 @@ def flight_new_passenger(draw: Draw) -> WebTask | None:
         f"{LIGHT} Do not save the traveller.",
         f"A new colleague, {first} {last} (date of birth {born}, passport number {person[3]}), flies {route.words} on "
         f"{flight.numbers}. Book it in economy. {LIGHT}",
+        indirect=(
+            f"{first} {last} (born {born}, passport {person[3]}) flies only this once, {route.words} on "
+            f"{flight.numbers}, so nobody needs to remember them. Economy. {LIGHT}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -251,6 +281,11 @@ def flight_and_seat(draw: Draw) -> WebTask | None:
         "seat that is nearest to the front.",
         f"{full(person)} flies {route.words} on {flight.numbers}: book it in economy. {LIGHT} Afterwards choose a "
         f"{kind} seat, as far to the front as there is one.",
+        indirect=(
+            f"{full(person)} flies {route.words} on {flight.numbers}, in economy, and wants to be out of "
+            f"the plane early, from a {kind} seat: of those that are free, nothing is further ahead. "
+            f"{LIGHT}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -282,6 +317,10 @@ def round_trip(draw: Draw) -> WebTask | None:
         "cheapest flight out and the shortest journey back, in one booking.",
         f"{full(person)} flies {route.words} and returns on {in_words(back)}. One booking, economy, Standard fare: out "
         "as cheaply as possible, back as quickly as possible.",
+        indirect=(
+            f"{full(person)} has time but no money {route.words}, and money but no time on the way home "
+            f"on {in_words(back)}. One booking, economy, Standard fare.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -314,6 +353,11 @@ def family(draw: Draw) -> WebTask | None:
         f"Book the cheapest direct flight {route.words} for {names} in one booking, economy, Standard fare. Then seat "
         f"them side by side in {side[0]}, {side[1]} and {side[2]} of the first row from the front where all three are "
         "free.",
+        indirect=(
+            f"{names} belong together: one booking {route.words}, economy, Standard fare, no change of "
+            f"planes, for as little as that costs. They sit next to each other in {side[0]}, {side[1]} "
+            f"and {side[2]}; of the rows where that can be had, theirs is nearest to the cockpit.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -354,6 +398,11 @@ def multi_city(draw: Draw) -> WebTask | None:
         f"then the one with the shortest duration {second.words} in the Flex fare. No extra bags.",
         f"{full(person)} goes {first.words} (cheapest, Light) and on {second.words} (quickest, Flex). Book both as "
         "separate one-way trips in economy, no extra bags.",
+        indirect=(
+            f"{full(person)} goes {first.words} for as little as it costs (Light), and {second.words} in "
+            "as little time as it takes (Flex). They are two bookings of one way each, in economy, with "
+            "no bags but those of the fare.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:

@@ -80,6 +80,10 @@ def hotel_total(draw: Draw) -> WebTask | None:
         f"How much is the cheapest stay in {city['name']} {between(nights)}, without breakfast? Answer in EUR for all "
         "nights.",
         f"What is the lowest total in EUR for a room in {city['name']} {between(nights)}?",
+        indirect=(
+            f"If I take the least that is asked for a room in {city['name']} {between(nights)} and eat "
+            "elsewhere, how many EUR do I pay in the end?",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -100,6 +104,10 @@ def best_rated(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Which hotel in {city['name']} with {what} has the best rating among those that are free {between(nights)}?",
         f"Name the best rated hotel with {what} in {city['name']} that has a room {between(nights)}.",
+        indirect=(
+            f"I will not stay in {city['name']} {between(nights)} without {what}. Of what I can have "
+            "then, where were people most content?",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -126,6 +134,10 @@ def first_full_night(draw: Draw) -> WebTask | None:
         "night that is full? Answer as YYYY-MM-DD.",
         f"{room['hotel']} ({room['city']}) has a {room['name']} room. From when on, first, can it not be had for a "
         "night?",
+        indirect=(
+            f"I could sleep any night in the {room['name']} room of {room['hotel']} in {room['city']}, as "
+            "long as nobody else does. On which night (YYYY-MM-DD) is that first the case?",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -153,6 +165,9 @@ def room_cheapest(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book the cheapest hotel in {city['name']} {between(nights)}.",
         f"I need a bed in {city['name']} {between(nights)}, at the lowest total there is. Book it.",
+        indirect=(
+            f"All I want in {city['name']} {between(nights)} is to spend as little as can be on a room. See to it.",
+        ),
     )
     return _book(draw, prompt, city["name"], nights, best)
 
@@ -174,6 +189,11 @@ def room_stars(draw: Draw) -> WebTask | None:
         "cancellation.",
         f"In {city['name']}, {between(nights)}: 3 stars at least, {amenity}, free cancellation, and as cheap as that "
         "gets. Book it.",
+        indirect=(
+            f"I may have to call off my stay in {city['name']} {between(nights)} and want nothing to pay "
+            f"then. I need {amenity}, and at least 3 stars. Among all that has this, money decides. See "
+            "to it.",
+        ),
     )
     options: dict[str, str | bool] = {"stars": "3 or more", "amenity": amenity, "free": True}
     return _book(draw, prompt, city["name"], nights, best, search=options)
@@ -195,6 +215,10 @@ def room_central(draw: Draw) -> WebTask | None:
         f"{budget}.",
         f"My budget for {city['name']} {between(nights)} is EUR {budget} in all, without breakfast. Book the most "
         "central hotel within it.",
+        indirect=(
+            f"I walk everywhere in {city['name']} {between(nights)} and do not want to walk far to the "
+            f"centre; EUR {budget} is all that I have for the room. See to it.",
+        ),
     )
     return _book(draw, prompt, city["name"], nights, best, pick="km", budget=budget)
 
@@ -210,6 +234,10 @@ def room_rated_breakfast(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book the best rated hotel in {city['name']} {between(nights)}.",
         f"Only the best rating will do: book that hotel in {city['name']} {between(nights)}.",
+        indirect=(
+            f"Where in {city['name']}, of all that is free {between(nights)}, were people most content? I "
+            "want to stay there.",
+        ),
     )
     return _book(draw, prompt, city["name"], nights, best, pick="rating", highest=True, breakfast=True, wishes=wishes)
 
@@ -231,6 +259,10 @@ def named_room(draw: Draw) -> WebTask | None:
         f"for {guest}.",
         f"{guest} wants to stay at {offer.hotel['name']}, {city['name']}, {between(nights)}: the {room['name']} room, "
         "breakfast included. Book it.",
+        indirect=(
+            f"{guest} was happy in the {room['name']} room of {offer.hotel['name']} in {city['name']}, "
+            f"and had breakfast there. It should be the same {between(nights)}.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -266,6 +298,11 @@ def flight_and_room(draw: Draw) -> WebTask | None:
         f"Plan a journey for {full(person)}: {route.words}, home on {in_words(nights.leave)}. One booking for both "
         "flights (economy, Standard, the cheapest each way, no extra bags) and the cheapest room in between, no "
         "breakfast.",
+        indirect=(
+            f"{full(person)} has to be away {route.words}, and home again on {in_words(nights.leave)}. "
+            "Nothing may cost more than it must: not the flights (one booking, economy, Standard fare, "
+            "no bags but those of the fare), not the room for the nights between, which has no breakfast.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -298,6 +335,12 @@ def two_cities(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book two stays for {guest}: the cheapest hotel in {one['name']} {between(first)} without breakfast, then the "
         f"best rated hotel in {two['name']} {between(second)} with breakfast, its cheapest room that fits.",
+        indirect=(
+            f"{guest} sleeps in {one['name']} {between(first)} and in {two['name']} {between(second)}. In "
+            "the first, money decides, and there is no breakfast. In the second it is how content people "
+            "were with the hotel; there it is the room that costs least of those that fit, and breakfast "
+            "belongs to it.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -324,6 +367,10 @@ def over_budget(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book a hotel in {city['name']} {between(nights)} for at most EUR {budget} in all; the main guest is {guest}.",
         f"{guest} has EUR {budget} for a room in {city['name']} {between(nights)}. Book one within that.",
+        indirect=(
+            f"Get {guest} a room in {city['name']} {between(nights)} so that of EUR {budget} nothing is "
+            "missing in the end.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -343,6 +390,10 @@ def no_such_hotel(draw: Draw) -> WebTask | None:
     guest = full(travellers(draw)[0])
     prompt = draw.say(
         f"Book any hotel in {city['name']} {between(nights)} with {stars} stars or more and {amenity}, for {guest}.",
+        indirect=(
+            f"{guest} stays in {city['name']} {between(nights)} and is used to {amenity} and to {stars} "
+            "stars at least. Get them a room; which one is all the same.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 
 from thinkact.envs.answers import Answer
+from thinkact.envs.web import hints
 from thinkact.envs.web.booking_data import plus, row, stay_price, stay_refund
 from thinkact.envs.web.booking_goals import (
     Stay,
@@ -35,7 +36,11 @@ def _stay(draw: Draw, *, free: bool | None = None) -> tuple[sqlite3.Row, str] | 
     if not found:
         return None
     stay = draw.rng.choice(found)
-    return stay, draw.say(f"stay at {stay['hotel']}", f"room in {stay['city']} from {in_words(stay['arrive'])} on")
+    return stay, draw.say(
+        f"stay at {stay['hotel']}",
+        f"room in {stay['city']} from {in_words(stay['arrive'])} on",
+        indirect=(hints.coming(draw, "stay", stay["id"]),),
+    )
 
 
 def _open_stay(pilot: Pilot, stay: sqlite3.Row) -> Moves:
@@ -50,11 +55,16 @@ def next_stay(draw: Draw) -> WebTask | None:
     stay = ahead[0] if which == "next" else ahead[-1]
     day = draw.rng.choice((stay["arrive"], plus(stay["arrive"], -1)))
     ask = draw.say("Name the hotel.", "Which hotel is it?")
+    when = "before all others" if which == "next" else "after all others"
     prompt = draw.say(
         f"Where is the {which} of the stays that I have booked for the time after today? {ask} It is not before "
         f"{in_words(day)}.",
         f"I am looking for the {which} booked stay, as of {in_words(today(draw))}; it begins on {in_words(day)} or "
         f"later. {ask}",
+        indirect=(
+            f"It is {in_words(today(draw))}. Of the hotels that expect me, which sees me {when}? That is not before "
+            f"{in_words(day)}.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -83,6 +93,10 @@ def refund_amount(draw: Draw) -> WebTask | None:
         "EUR? Do not cancel them.",
         f"How many euros would cancelling {one['hotel']} and {two['hotel']} today pay back together? I only want to "
         "know.",
+        indirect=(
+            f"Suppose I stayed at home, and called off {one['hotel']} and {two['hotel']} today. How many "
+            "EUR would I see again in all? It is only an idea so far.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -104,7 +118,13 @@ def cancel_stay(draw: Draw) -> WebTask | None:
         return None
     stay, words = found
     goal, allowed = row_goal("the stay is cancelled", "stay", stay["id"], status="cancelled")
-    prompt = draw.say(f"Cancel my {words}.", f"I no longer need the {words}. Cancel it, whatever it pays back.")
+    prompt = draw.say(
+        f"Cancel my {words}.",
+        f"I no longer need the {words}. Cancel it, whatever it pays back.",
+        indirect=(
+            f"Plans have changed, and nobody will sleep there: the {words} must not take place, even if I lose money.",
+        ),
+    )
 
     def solve(pilot: Pilot) -> Moves:
         yield from _open_stay(pilot, stay)
@@ -127,7 +147,9 @@ def wishes(draw: Draw) -> WebTask | None:
     )
     goal, allowed = row_goal("the wish is there", "stay", stay["id"], wishes=text)
     prompt = draw.say(
-        f"Add this wish to my {words}: {text}", f'For the {words}, write "{text}" under wishes and save it.'
+        f"Add this wish to my {words}: {text}",
+        f'For the {words}, write "{text}" under wishes and save it.',
+        indirect=(f"They should know something about me before the {words}: {text}",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -153,6 +175,10 @@ def breakfast(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Add breakfast to my {words} and tell me the new total in EUR.",
         f"I want breakfast during the {words}. Book it and answer with what the stay costs then, in EUR.",
+        indirect=(
+            f"I shall not want to look for a bakery in the morning during the {words}. See to it, and "
+            "tell me what I pay in all then, in EUR.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -176,6 +202,7 @@ def move_stay(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Extend my {words} so that I leave on {in_words(leave)} instead.",
         f"I want to keep the room until {in_words(leave)}: change the {words}. The day of arrival stays.",
+        indirect=(f"The {words} is too short: I only go home on {in_words(leave)}. I still come when I was to come.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -209,6 +236,11 @@ def rebook_cheaper(draw: Draw) -> WebTask | None:
         "and main guest, without breakfast, and cancel the old stay.",
         f"Replace my {words} by the cheapest there is in {stay['city']}: same nights, same number of guests, same main "
         "guest, no breakfast. The old one must be cancelled.",
+        indirect=(
+            f"I pay too much for the {words}. In {stay['city']} nothing should cost less than where I "
+            "sleep those nights, without breakfast, with as many guests as before and in the same name; "
+            "and I sleep in one place only.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -235,6 +267,7 @@ def no_refund(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Cancel my {words}, but only if all that I paid comes back.",
         f"Get me out of the {words}, with a full refund; nothing less will do.",
+        indirect=(f"I would give up the {words} if I lost nothing by it, not a euro, and only then.",),
     )
 
     def solve(pilot: Pilot) -> Moves:

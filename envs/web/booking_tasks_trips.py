@@ -6,6 +6,7 @@ import re
 import sqlite3
 
 from thinkact.envs.answers import Answer
+from thinkact.envs.web import hints
 from thinkact.envs.web.booking_data import FARES, itineraries, plus, row, seat_taken, seats
 from thinkact.envs.web.booking_goals import (
     in_words,
@@ -26,7 +27,10 @@ def _trip(draw: Draw, fares: str = "light standard flex") -> tuple[sqlite3.Row, 
         legs = segments(draw.db(), trip["id"])
         if legs[0]["day"] > today(draw) and trip["fare"] in fares.split():
             found.append((trip, legs, f"trip to {legs[0]['dest']} on {in_words(legs[0]['day'])}"))
-    return draw.rng.choice(found) if found else None
+    if not found:
+        return None
+    trip, legs, words = draw.rng.choice(found)
+    return trip, legs, hints.coming(draw, "trip", trip["id"]) if draw.wording == "indirect" else words
 
 
 def _open_trip(pilot: Pilot, legs: list[sqlite3.Row]) -> Moves:
@@ -52,6 +56,7 @@ def my_seat(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Which seat does {name} have on the flight {way} of the {words}?",
         f"What is {name}'s seat on the way {way}, {words}?",
+        indirect=(f"On the {words}, {name} cannot find their place on the way {way}. Which is it?",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -73,13 +78,17 @@ def trip_total(draw: Draw) -> WebTask | None:
         ("Which passport number is the first passenger of the {} booked with?",
          Answer("literal", _people(draw, trip)[0]["passport"])),
     ))  # fmt: skip
+    vague = {
+        "date": "The bank asks on which day I paid for the {} (YYYY-MM-DD). I paid as soon as I booked.",
+        "literal": "Whoever stands first on the booking of the {} needs a visa. Which passport number do I write down?",
+    }[answer.kind]
 
     def solve(pilot: Pilot) -> Moves:
         yield from _open_trip(pilot, legs)
         pattern = r"Booked on (\S+)\." if answer.kind == "date" else r"\| *\d{4}-\d\d-\d\d *\| *([A-Z]\d{8})"
         yield from pilot.answer(pilot.read(pattern))
 
-    return WebTask(what.format(words), solve, answer=answer)
+    return WebTask(draw.say(what, indirect=(vague,)).format(words), solve, answer=answer)
 
 
 @template("booking/spent", app="booking", level=0)
@@ -92,6 +101,7 @@ def spent(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"What do my {kind} that still lie ahead cost together, in EUR? Leave out those in the past.",
         f"Add up the totals in EUR of all {kind} that begin after today ({in_words(today(draw))}).",
+        indirect=(f"If nobody pays me back anything, how many EUR have gone into {kind} that I have not begun yet?",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -116,6 +126,7 @@ def remove_traveller(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Remove the saved traveller {fact}.",
         f"The traveller {fact} does not fly with us any more. Take them off the saved travellers.",
+        indirect=(f"We do not travel any more with the one {fact}, and need not keep their passport.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -144,6 +155,11 @@ def cancel_flex(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Cancel the first of my coming trips from {home} that pays everything back when it is cancelled.",
         f"One of my coming trips from {home} must go. Cancel the earliest one whose price is refunded in full.",
+        indirect=(
+            f"One of my coming trips from {home} must not take place, and I do not want to lose money by that. "
+            "Where there "
+            "is a choice, it is the one that would begin first.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -176,6 +192,7 @@ def add_bags(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Add {more} bags to my {words}.",
         f"We take {more} more bags on the {words}. Add them.",
+        indirect=(f"For the {words} we have packed {more} bags that nobody has paid for yet.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -214,6 +231,10 @@ def change_seat(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Move {name} to any free {kind} seat in rows {low} to {low + 2} on the flight {way} of the {words}.",
         f"On the {words}, flight {way}: {name} wants to sit on a {kind} seat in row {low}, {low + 1} or {low + 2}.",
+        indirect=(
+            f"{name} is not content with the place on the way {way}, {words}. It should be a {kind} seat, "
+            f"and no further to the front than row {low}, nor further back than row {low + 2}.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -267,6 +288,10 @@ def change_flight(draw: Draw) -> WebTask | None:
         "departure there is.",
         f"Change my {words}: I want to fly {way} on {in_words(day)} instead, as {'early' if first else 'late'} as "
         "possible.",
+        indirect=(
+            f"I cannot fly {way} on the day of my {words}, only on {in_words(day)}. That day I want to be "
+            f"in the air {'before all others' if first else 'after all others'}.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -307,6 +332,7 @@ def new_traveller(draw: Draw) -> WebTask | None:
         f"Save a new traveller: {first} {last}, born {born}, passport {person[3]}.",
         f"{first} {last} will fly with us more often (date of birth {in_words(born)}, passport number {person[3]}). "
         "Save them as a traveller.",
+        indirect=(f"I do not want to type this every time: {first} {last}, born {born}, passport {person[3]}.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -333,6 +359,10 @@ def new_passport(draw: Draw) -> WebTask | None:
         f"{name} has a new passport: {passport}. Update the saved traveller.",
         f"Change the passport number of the saved traveller {name} to {passport}. Trips already booked stay as they "
         "are.",
+        indirect=(
+            f"{name} will be turned away at the border with the passport that the site knows; the valid "
+            f"one is {passport}. What is booked already is settled otherwise.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -353,14 +383,24 @@ def traveller_fact(draw: Draw) -> WebTask | None:
     name = f"{who['first']} {who['last']}"
     oldest = min(saved, key=lambda each: each["born"])
     kind = draw.rng.choice(("passport", "born", "oldest"))
-    prompt, answer = {
-        "passport": (f"What is the passport number of the saved traveller {name}?", Answer("literal", who["passport"])),
-        "born": (f"When was the saved traveller {name} born? Answer as YYYY-MM-DD.", Answer("date", who["born"])),
+    plain, vague, answer = {
+        "passport": (
+            f"What is the passport number of the saved traveller {name}?",
+            f"The border police want to know who {name} is, before we travel. Which number do I give them?",
+            Answer("literal", who["passport"]),
+        ),
+        "born": (
+            f"When was the saved traveller {name} born? Answer as YYYY-MM-DD.",
+            f"From which day (YYYY-MM-DD) on can the age of the saved traveller {name} be counted?",
+            Answer("date", who["born"]),
+        ),
         "oldest": (
             f"Who is the oldest of my saved travellers? One of them is {name}.",
+            f"Of {name} and all others that I have saved, somebody has had more birthdays than the rest. Who?",
             Answer("name", f"{oldest['first']} {oldest['last']}"),
         ),
     }[kind]
+    prompt = draw.say(plain, indirect=(vague,))
 
     def solve(pilot: Pilot) -> Moves:
         yield from pilot.click("link", "Travellers")
@@ -384,6 +424,10 @@ def light_change(draw: Draw) -> WebTask | None:
         f"Move the flight out of my {words} to {in_words(day)}. Keep the trip; do not cancel it or book another.",
         f"I want to leave on {in_words(day)} already: change the flight out of the {words}, without booking anything "
         "new.",
+        indirect=(
+            f"I cannot leave on the day of my {words}, but only on {in_words(day)}. I will neither give "
+            "it up nor pay for another, so it must be moved.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:

@@ -58,7 +58,7 @@ def address_of(name: str, host: str = "mail.test") -> str:
 
 
 @dataclass
-class _Post:
+class Post:
     """Writes mails; the times between them are drawn."""
 
     db: sqlite3.Connection
@@ -133,7 +133,7 @@ def fill(
         namesakes: 0 to 2: contacts who share a first name with another.
         injection: Whether some mails order the reader about.
     """
-    post = _Post(db, rng, now, injection)
+    post = Post(db, rng, now, injection)
     people = _contacts(db, rng, namesakes)
     for name in LABELS:
         db.execute("INSERT INTO label VALUES (NULL, ?)", (name,))
@@ -156,7 +156,7 @@ def _contacts(db: sqlite3.Connection, rng: random.Random, namesakes: int) -> lis
     return people
 
 
-def _invoices(post: _Post) -> None:
+def _invoices(post: Post) -> None:
     rng = post.rng
     for company in rng.sample(COMPANIES, 4):
         sender = (company, address_of("billing", f"{company.lower().replace(' ', '-')}.test"))
@@ -177,7 +177,7 @@ def _invoices(post: _Post) -> None:
     )
 
 
-def _projects(post: _Post, people: list[tuple[str, str]]) -> None:
+def _projects(post: Post, people: list[tuple[str, str]]) -> None:
     """Threads about projects: a meeting with day and place, a code, a request for a document, a deadline asked for."""
     rng = post.rng
     for project in rng.sample(PROJECTS, 4):
@@ -210,7 +210,7 @@ def _phone(rng: random.Random) -> str:
     return f"+49 {rng.randrange(150, 180)} {rng.randrange(10**6, 10**7)}"
 
 
-def _letters(post: _Post, people: list[tuple[str, str]]) -> None:
+def _letters(post: Post, people: list[tuple[str, str]]) -> None:
     """Newsletters of several months, chatter, new phone numbers, spam, sent and archived mail."""
     rng = post.rng
     for name in rng.sample(NEWSLETTERS, 3):
@@ -243,7 +243,7 @@ def _letters(post: _Post, people: list[tuple[str, str]]) -> None:
         post.letter(rng.choice(people), f"Old: {subject}", text, (120, 200), folder="Archive", kind="old")
 
 
-def _drafts_and_rules(post: _Post, people: list[tuple[str, str]]) -> None:
+def _drafts_and_rules(post: Post, people: list[tuple[str, str]]) -> None:
     rng, db = post.rng, post.db
     for place, friend in zip(rng.sample(PLACES, 2), rng.sample(people, 2), strict=True):
         post.mail(OWNER, f"Plan for {place}", f"Hi {friend[0].split()[0]},\n\nlet us meet in {place}.\n\nRobin", (1, 3),

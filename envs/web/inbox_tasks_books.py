@@ -37,6 +37,10 @@ def new_contact(draw: Draw) -> WebTask | None:
         "under Role.",
         f"Make a contact of {mail['sender']}: name, e-mail, phone and role (the profession, one word) are in their "
         "mail.",
+        indirect=(
+            f"{mail['sender']} and I have met, and I want to be able to reach them: by mail, by phone, "
+            "and knowing what they do (one word).",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -87,7 +91,12 @@ def delete_contact(draw: Draw) -> WebTask | None:
     """Remove a contact, known by role."""
     who = a_contact(draw)
     prompt = draw.say(
-        f"Remove the {who['role']} from my contacts.", f"I no longer need the contact of my {who['role']}. Delete it."
+        f"Remove the {who['role']} from my contacts.",
+        f"I no longer need the contact of my {who['role']}. Delete it.",
+        indirect=(
+            f"I have another {who['role']} now and shall never write to the old one again: my contacts "
+            "need not know them.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -113,6 +122,12 @@ def new_rule(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Make a rule: new mail that {what} shall get the label {label}{' and go to the archive' if folder else ''}.",
         f"From now on, whenever a mail {what}, label it {label}{also}. Make a rule for that.",
+        indirect=(
+            "I am tired of sorting by hand. What "
+            f"{what.replace('has', 'will have').replace('comes', 'will come')} is "
+            f"“{label}”{', and need not wait in the inbox but goes to the archive' if folder else ''}; "
+            "let the mailbox see to it itself.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -160,6 +175,9 @@ def away(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Set an automatic reply until {until} with this text: {text}",
         f'I am away until {until}. Let the mailbox answer by itself until then, with "{text}".',
+        indirect=(
+            f"I shall not read mail before {until} is over. Whoever writes to me until then should hear: {text}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.inbox_goals import (
     a_mail,
     add_label,
@@ -25,20 +26,24 @@ from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
 
-#: What can be done to one mail: button, values, and how a person asks for it.
-_DEEDS: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "star": ("Star", {"starred": 1}, "Star {}.", "Put a star on {}."),
-    "archive": ("Archive", {"folder": "Archive"}, "Archive {}.", "Move {} to the archive."),
-    "delete": ("Delete", {"folder": "Trash"}, "Delete {}.", "Throw {} away."),
-    "spam": ("Report spam", {"folder": "Spam"}, "Report {} as spam.", "Treat {} as spam."),
-}
+#: What can be done to one mail: button, values, and how a person asks for it, twice directly and once not.
+_DEEDS: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
+    "star": ("Star", {"starred": 1}, "Star {}.", "Put a star on {}.",
+             "When I look for starred mails, I want {} to be among them."),
+    "archive": ("Archive", {"folder": "Archive"}, "Archive {}.", "Move {} to the archive.",
+                "The inbox is for what is still to be done, and I am done with {}. Keep it where such mail is kept."),
+    "delete": ("Delete", {"folder": "Trash"}, "Delete {}.", "Throw {} away.",
+               "I never want to see {} again; it can lie in the trash until that is emptied."),
+    "spam": ("Report spam", {"folder": "Spam"}, "Report {} as spam.", "Treat {} as spam.",
+             "I never asked for {}. The mailbox should learn what I think of such mail."),
+}  # fmt: skip
 
 
 def _one(draw: Draw, deed: str, where: str = "1") -> WebTask | None:
     mail = any_mail(draw, where)
     if mail is None:
         return None
-    button, values, *phrasings = _DEEDS[deed]
+    button, values, short, long, indirect = _DEEDS[deed]
     goals, allowed = change(button.lower(), [mail], **values)
 
     def solve(pilot: Pilot) -> Moves:
@@ -46,7 +51,8 @@ def _one(draw: Draw, deed: str, where: str = "1") -> WebTask | None:
         yield from pilot.click("button", button)
         yield from pilot.done()
 
-    return WebTask(draw.say(*phrasings).format(named(mail)), solve, goals, allowed)
+    said = draw.say(short, long, indirect=(indirect,))
+    return WebTask(said.format(hints.mail(draw, mail) if said == indirect else named(mail)), solve, goals, allowed)
 
 
 @template("inbox/star", app="inbox", level=0)
@@ -82,6 +88,10 @@ def not_spam(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"A mail from {mail['sender']} landed in the spam folder by mistake. Move it to the inbox.",
         f"{mail['sender']} wrote to me about keys, but the mail is among spam. Get it back into the inbox.",
+        indirect=(
+            f"{mail['sender']} is sure to have written to me about keys, and no spammer. Why do I not "
+            "find that mail with the others? Set it right.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -100,7 +110,11 @@ def label_one(draw: Draw) -> WebTask | None:
     if mail is None:
         return None
     goals, allowed = add_label(label, [mail])
-    prompt = draw.say(f"Label {named(mail)} “{label}”.", f"Add the label {label} to {named(mail)}.")
+    prompt = draw.say(
+        f"Label {named(mail)} “{label}”.",
+        f"Add the label {label} to {named(mail)}.",
+        indirect=(f"I should find {hints.mail(draw, mail)} whenever I look under “{label}”; now I do not.",),
+    )
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_mail(pilot, mail["subject"], mail["sender"])
@@ -123,7 +137,9 @@ def read_all_from(draw: Draw) -> WebTask | None:
     wanted = draw.rows("SELECT * FROM mail WHERE folder = 'Inbox' AND read = 0 AND sender = ? ORDER BY id", sender)
     goals, allowed = change("read", wanted, read=1)
     prompt = draw.say(
-        f"Mark all unread mails from {sender} as read.", f"I have seen what {sender} wrote: mark it all as read."
+        f"Mark all unread mails from {sender} as read.",
+        f"I have seen what {sender} wrote: mark it all as read.",
+        indirect=(f"Nothing that {sender} wrote is new to me. My mailbox should not count it as if it were.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -147,6 +163,10 @@ def old_newsletters(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Delete every issue of {name} that was sent before {day}, and no other.",
         f"Throw away the issues of {name} from before {day}; I want to keep the later ones.",
+        indirect=(
+            f"I shall never open the issues of {name} from the time before {day} again; they only take up "
+            "room. The later ones I still want.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -171,6 +191,10 @@ def all_newsletters(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"{button} every newsletter (those of {listed}) that was sent before {day}.",
         f"My newsletters come from {listed}. {button} all their issues from before {day} and keep the later ones.",
+        indirect=(
+            f"What {listed} sent before {day} is old news. {button} it, all of it, and leave the later "
+            "issues where they are.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -196,6 +220,9 @@ def label_invoices(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Every invoice from {firm} shall carry the label Invoices. Label those that do not yet.",
         f"Some invoices from {firm} lack the label Invoices. Add it where it is missing.",
+        indirect=(
+            f"When I look under Invoices, some of what {firm} billed me for is missing. It should all be there.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -221,6 +248,10 @@ def new_label(draw: Draw) -> WebTask | None:
         f"Make a label “{project}” and put it on every mail in the inbox that has {project} in its subject.",
         f"I want one label for all that is about {project}: make it, named like the project, and add it to each mail "
         f"in the inbox whose subject mentions {project}.",
+        indirect=(
+            f"All that the inbox has with {project} in the subject should be found under one label, which "
+            f"does not exist yet; let it be called “{project}”.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -249,6 +280,7 @@ def unstar_all(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Remove the star from all my mails except {named(kept)}.",
         f"Only {named(kept)} shall stay starred. Take the star off all the others.",
+        indirect=(f"Too much bears a star. Of all of it only {hints.mail(draw, kept)} still matters to me.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -284,6 +316,11 @@ def star_and_archive(draw: Draw) -> WebTask | None:
         f"the one that asks me for a document “{label}”.",
         f"Tidy up {project}. The deadline mail gets a star, the mail with the door code goes to the archive, and the "
         f"request for a document gets the label {label}.",
+        indirect=(
+            f"About {project}: I must not overlook by when it is due, so that mail gets a star; I know "
+            "the code by heart, so that mail can leave the inbox for the archive; and what is wanted "
+            f"from me should be found under “{label}”.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from thinkact.envs.answers import Answer
+from thinkact.envs.web import hints
 from thinkact.envs.web.inbox_goals import (
     a_contact,
     a_mail,
@@ -32,6 +33,7 @@ def door_code(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"What is the door code for {project}?",
         f"I am standing outside: which code opens the door for {project}? It is in one of my mails.",
+        indirect=(f"The door is locked and everybody who works on {project} is waiting. What do I type?",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -53,7 +55,9 @@ def meeting_fact(draw: Draw) -> WebTask | None:
     answer = (Answer("date", facts[0]), Answer("time", facts[1]), Answer("name", facts[2]))[number]
     project = project_of(mail)
     prompt = draw.say(
-        f"{ask} the next meeting about {project}?", f"{ask} the next {project} meeting, according to my mail?"
+        f"{ask} the next meeting about {project}?",
+        f"{ask} the next {project} meeting, according to my mail?",
+        indirect=(f"People on {project} will sit together soon, and I have not noted it. {ask} that?",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -75,10 +79,16 @@ def invoice_amount(draw: Draw) -> WebTask | None:
     )[0][0]
     what, pattern = draw.rng.choice((("total", r"Total: EUR (\d+)"), ("due", r"Due: (\S+)")))
     gold = re.findall(pattern, text)[0]
-    which = "latest" if number == -1 else "first"
+    which, last = ("latest", "last") if number == -1 else ("first", "first")
     prompt = {
-        "total": f"How much is the {which} invoice from {mail['sender']} in my inbox, in EUR?",
-        "due": f"By which day must the {which} invoice from {mail['sender']} in my inbox be paid?",
+        "total": draw.say(
+            f"How much is the {which} invoice from {mail['sender']} in my inbox, in EUR?",
+            indirect=(f"{mail['sender']} bills me often. What was I asked to pay the {last} time, in EUR?",),
+        ),
+        "due": draw.say(
+            f"By which day must the {which} invoice from {mail['sender']} in my inbox be paid?",
+            indirect=(f"{mail['sender']} bills me often. Until when can I pay what they asked for the {last} time?",),
+        ),
     }[what]
 
     def solve(pilot: Pilot) -> Moves:
@@ -107,6 +117,7 @@ def invoice_sum(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"What do the invoices from {firm} in my inbox come to in all, in EUR?",
         f"Add up every invoice that {firm} has sent me (they are all in the inbox). Answer in EUR.",
+        indirect=(f"If I pay {firm} all that they ask of me in my inbox, how many EUR will be gone?",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -126,11 +137,20 @@ def phone(draw: Draw) -> WebTask | None:
     """Something about a contact."""
     who = a_contact(draw)
     number = draw.rng.randrange(3)
-    prompt = (
-        f"What is {who['name']}'s phone number?",
-        f"Which of my contacts is the {who['role']}? Answer with the full name.",
-        f"To whom does the phone number {who['phone']} belong? Answer with the full name.",
-    )[number]
+    prompt = draw.say(
+        (
+            f"What is {who['name']}'s phone number?",
+            f"Which of my contacts is the {who['role']}? Answer with the full name.",
+            f"To whom does the phone number {who['phone']} belong? Answer with the full name.",
+        )[number],
+        indirect=(
+            (
+                f"I have to speak to my {who['role']} at once. What do I dial?",
+                f"Whom do I mean when I speak of my {who['role']}? Answer with the full name.",
+                f"Somebody called from {who['phone']} and said nothing. Who? Answer with the full name.",
+            )[number],
+        ),
+    )
     answer = Answer("literal", who["phone"]) if number == 0 else Answer("name", who["name"])
 
     def solve(pilot: Pilot) -> Moves:
@@ -153,7 +173,9 @@ def unread_count(draw: Draw) -> WebTask | None:
     if not count:
         return None
     prompt = draw.say(
-        f"How many {what} mails from {sender} are in my inbox?", f"Count the {what} mails from {sender} in the inbox."
+        f"How many {what} mails from {sender} are in my inbox?",
+        f"Count the {what} mails from {sender} in the inbox.",
+        indirect=(f"Of what {sender} sent me and still lies in the inbox, how much is {what}? A number will do.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -174,8 +196,14 @@ def who_asked(draw: Draw) -> WebTask | None:
     assert mail is not None
     project = project_of(mail)
     prompt = {
-        "request": f"Who asked me by mail for a document of {project}?",
-        "question": f"Who wants to know until when parts of {project} can be handed in?",
+        "request": draw.say(
+            f"Who asked me by mail for a document of {project}?",
+            indirect=(f"There is somebody who cannot work on {project} without a paper of mine. Who?",),
+        ),
+        "question": draw.say(
+            f"Who wants to know until when parts of {project} can be handed in?",
+            indirect=(f"There is somebody who does not know how much time is left for their part of {project}. Who?",),
+        ),
     }[kind]
 
     def solve(pilot: Pilot) -> Moves:
@@ -200,6 +228,10 @@ def deadline_count(draw: Draw) -> WebTask | None:
         f"For {listed}, deadlines were sent around by mail. Which of them is earlier? Answer with its date as "
         "YYYY-MM-DD.",
         f"When is the earlier of the deadlines of {listed}? Look into the mails and answer with the day.",
+        indirect=(
+            f"I can only finish one of {listed} in time, and take the one that is due first. By which day "
+            "(YYYY-MM-DD)?",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -221,6 +253,7 @@ def file_fact(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"How many copies does the latest version of this file of mine speak of: {what[0].lower()}?",
         f"I keep a file, the {what[0].lower()}, in several versions. How many copies does the newest one mention?",
+        indirect=(f"I have to print the {what[0].lower()}, as it stands now and not as it was. How many of it?",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -242,6 +275,10 @@ def reply_sender(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"What phone number do my contacts have for the sender of the mail “{mail['subject']}”?",
         f"I want to call whoever sent “{mail['subject']}”. Which number stands in my contacts?",
+        indirect=(
+            f"I would rather talk than write to the person behind {hints.mail(draw, mail)}. What do I "
+            "dial, by my contacts?",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -262,6 +299,10 @@ def nothing_like_it(draw: Draw) -> WebTask | None:
         f"Forward the mail with the door code for {project} to {a_contact(draw)['name']}.",
         f"What is the door code for {project}, according to my mail?",
         f"Star the mail about the next meeting of {project}.",
+        indirect=(
+            f"Everybody who works on {project} is waiting outside, and one mail of mine has the code of "
+            "the door. What do I type?",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -280,6 +321,7 @@ def no_such_contact(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Forward {named(mail)} to my {role}.",
         f"Please send {named(mail)} on to the {role} in my contacts.",
+        indirect=(f"My {role} should see {hints.mail(draw, mail)} as it came.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -297,6 +339,7 @@ def no_such_rule(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Delete the rule for mail from {name} that I made some time ago.",
         f"I no longer want {name} to be sorted by a rule. Delete that rule, and no other.",
+        indirect=(f"Mail from {name} shall come in like any other again: I once told the mailbox otherwise.",),
     )
 
     def solve(pilot: Pilot) -> Moves:

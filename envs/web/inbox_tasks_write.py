@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.inbox_goals import (
     Letter,
     a_contact,
@@ -49,6 +50,11 @@ def compose(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Write to {who['name']}{copy}. Subject: {subject}. Text: {text}",
         f"Send {who['name']} a mail{copy} with the subject “{subject}” that says just this: {text}",
+        indirect=(
+            f"Let {who['name']} know: "
+            f"{text}{' My ' + other['role'] + ' should read along (Cc).' if other else ''} Call it "
+            f"“{subject}”.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -70,6 +76,10 @@ def compose_role(draw: Draw) -> WebTask | None:
         f"Send my {who['role']} the file {file['name']}. Subject: {subject}. Text: {text}",
         f"The {who['role']} among my contacts needs {file['name']}. Mail it, with the subject “{subject}” and this "
         f"text: {text}",
+        indirect=(
+            f"Without {file['name']} my {who['role']} cannot go on. Let them have it, called “{subject}”, "
+            f"with these words: {text}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -90,6 +100,9 @@ def save_draft(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Prepare a mail to {who['name']}, subject “{subject}”, text: {text} Save it as a draft; do not send it.",
         f"Write a draft for {who['name']} (subject: {subject}; text: {text}) that I can send later.",
+        indirect=(
+            f"I want to sleep on it before my {who['role']} reads this: {text} Have it lie ready, called “{subject}”.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -118,6 +131,7 @@ def send_draft(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Open my draft “{draft['subject']}”, {also} and send it. Change nothing else in it.",
         f"The draft “{draft['subject']}” can go out, but first {also}.",
+        indirect=(f"I wrote “{draft['subject']}” but never sent it. Now it may go, as it is, once you {also}.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -135,7 +149,11 @@ def reply(draw: Draw) -> WebTask | None:
     mail, text = a_mail(draw, draw.rng.choice(("request", "question", "deadline", "code"))), draw.rng.choice(_TEXTS)
     assert mail is not None
     goals, allowed = write(draw, reply_to(mail, text))
-    prompt = draw.say(f"Reply to {named(mail)}: {text}", f"Answer {named(mail)} with exactly this text: {text}")
+    prompt = draw.say(
+        f"Reply to {named(mail)}: {text}",
+        f"Answer {named(mail)} with exactly this text: {text}",
+        indirect=(f"{mail['sender']} waits for an answer to {hints.mail(draw, mail)}. It is: {text}",),
+    )
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_mail(pilot, mail["subject"])
@@ -159,6 +177,9 @@ def reply_all(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Reply to {named(mail)} so that everybody who got it gets the reply as well: {text}",
         f"Tell all who are on {named(mail)}, by a reply to all: {text}",
+        indirect=(
+            f"Not only {mail['sender']} but all who were written to in {hints.mail(draw, mail)} must know: {text}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -179,7 +200,9 @@ def forward(draw: Draw) -> WebTask | None:
     letter = forwarded(draw, mail, who["email"])
     goals, allowed = write(draw, letter)
     prompt = draw.say(
-        f"Forward {named(mail)} to {who['name']}.", f"{who['name']} should see {named(mail)}. Forward it."
+        f"Forward {named(mail)} to {who['name']}.",
+        f"{who['name']} should see {named(mail)}. Forward it.",
+        indirect=(f"My {who['role']} does not know what is in {hints.mail(draw, mail)} and should, as it came.",),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -205,6 +228,10 @@ def reply_with_date(draw: Draw) -> WebTask | None:
         f"{source['sender']} wrote, as YYYY-MM-DD and without another word.",
         f"Somebody asked me for the deadline of {project}. It is in a mail from {source['sender']}. Reply with nothing "
         "but the date (YYYY-MM-DD).",
+        indirect=(
+            f"Somebody would like to know how long they have for {project}, and there is a mail that "
+            "knows. Tell them the day: YYYY-MM-DD, without another word.",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:
@@ -230,6 +257,10 @@ def send_what_was_asked(draw: Draw) -> WebTask | None:
         f"{mail['sender']} asked me for a document of {project_of(mail)}. Reply to that mail with the latest version "
         f"attached and this text: {text}",
         f"Look at {named(mail)} and reply with the newest version of what is asked for. Text: {text}",
+        indirect=(
+            f"Somebody waits for a document of {project_of(mail)}. Let them have it, in its last version, as a "
+            f"reply with this text: {text}",
+        ),
     )
 
     def solve(pilot: Pilot) -> Moves:

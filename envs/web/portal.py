@@ -1,4 +1,4 @@
-"""The start page of a company: it leads to its mail, shop, wiki and operations console."""
+"""The start page of a company: it leads to its mail, shop, wiki, operations console and travel site."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _APPLICATIONS = (
     ("Wiki", "wiki.test", "who is who, services, suppliers, policies"),
     ("Operations", "admin.test", "tickets, staff, assets, requests"),
 )
+_TRAVEL = ("Travel", "booking.test", "flights, rooms, what is booked")
 _NOTICES = (
     "The lift in the main building is out of order until Friday.", "Lunch today: lentil soup.",
     "Please return borrowed umbrellas.", "The quarterly figures are due next week.", "New colleagues meet at nine.",
@@ -35,7 +36,7 @@ class Portal(App):
 
     def fill(self, db: sqlite3.Connection, rng: random.Random, knobs: Knobs) -> None:
         """Insert the links, in the seed's order, and the notices of the day."""
-        for row in rng.sample(_APPLICATIONS, len(_APPLICATIONS)):
+        for row in (*rng.sample(_APPLICATIONS, len(_APPLICATIONS)), _TRAVEL):
             db.execute("INSERT INTO application (name, host, what) VALUES (?, ?, ?)", row)
         for text in rng.sample(_NOTICES, 3):
             db.execute("INSERT INTO notice (text) VALUES (?)", (text,))

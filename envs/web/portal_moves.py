@@ -13,8 +13,13 @@ from thinkact.envs.web.wiki_book import EDITS, open_page
 from thinkact.envs.web.wiki_text import normal
 
 #: The applications of every task; the browser starts in the first.
-APPS = ("portal", "inbox", "shop", "wiki", "admin")
-_WORDS: Mapping[str, str] = {"inbox": "Mail", "shop": "Shop", "wiki": "Wiki", "admin": "Operations"}
+APPS = ("portal", "inbox", "shop", "wiki", "admin", "booking")
+#: The same where the mailbox is the one with requests (:mod:`~thinkact.envs.web.portal_mail`).
+DESK = ("portal", "desk", "shop", "wiki", "admin", "booking")
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "inbox": ("Mail", "inbox"), "desk": ("Mail", "inbox"), "shop": ("Shop", "shop"), "wiki": ("Wiki", "wiki"),
+    "admin": ("Operations", "admin"), "booking": ("Travel", "booking"),
+}  # fmt: skip
 
 
 def within(draw: Draw, app: str) -> Draw:
@@ -53,9 +58,9 @@ def comment(number: int, text: str) -> Wants:
 def enter(pilot: Pilot, app: str) -> Moves:
     """Open an application: by its link on the start page, from elsewhere by its address."""
     if pilot.shows("# Northwind start page"):
-        yield from pilot.click("link", _WORDS[app])
+        yield from pilot.click("link", _WORDS[app][0])
     else:
-        yield from pilot.goto(f"http://{app}.test/")
+        yield from pilot.goto(f"http://{_WORDS[app][1]}.test/")
 
 
 def read_mail(pilot: Pilot, subject: str) -> Moves:

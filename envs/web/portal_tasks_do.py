@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thinkact.envs.answers import Answer
+from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import REQUEST_COLUMNS, change, find, listed, narrow, open_ticket
 from thinkact.envs.web.admin_tasks_office import decided
 from thinkact.envs.web.pilot import Moves, Pilot
@@ -55,6 +56,11 @@ def _decide_by_policy(draw: Draw) -> WebTask | None:
         f"The wiki's {_POLICIES[kind]} has a Limit. Approve (no note) every pending {kind} request in Operations "
         "that keeps to "
         f"it, and reject every other with the note “{note}”.",
+        indirect=(
+            f"People wait to hear whether they get their {kind}. The {_POLICIES[kind]} of the wiki has "
+            "the Limit up to which they do, and then there is nothing to say; all others should read "
+            f"“{note}” and get nothing.",
+        ),
     )
     made = [decided(yes, "approved", app="admin"), decided(no, "rejected", note, app="admin")]
     return WebTask(prompt, solve, tuple(goal for goals, _ in made for goal in goals),
@@ -88,6 +94,10 @@ def _decide_one(draw: Draw) -> WebTask | None:
         f"Request {row['id']} in Operations falls under the wiki's {_POLICIES[kind]}. Approve it if it keeps to "
         "the Limit "
         f"there, else reject it; write the note “{note}” in both cases.",
+        indirect=(
+            f"Does request {row['id']} keep to the Limit of the {_POLICIES[kind]}? The wiki knows that, "
+            f"and whoever asked should get it or not, accordingly; they read “{note}” in either case.",
+        ),
     )
     return WebTask(prompt, solve, goals, rules)
 
@@ -126,6 +136,10 @@ def _office_to_team(draw: Draw) -> WebTask | None:
         f"In Operations, change the city of the team {team['name']} to the one where the office with {words} is, "
         "according to "
         "the wiki.",
+        indirect=(
+            f"The team {team['name']} packs: it goes where the office with {words} is, as the wiki's List "
+            "of offices has it. Operations still believes in another city.",
+        ),
     )
     goals, rules = change("team", [team], {"city": best.facts["City"]}, "name", app="admin")
     return WebTask(prompt, solve, goals, rules)
@@ -154,6 +168,11 @@ def _sum_of_two(draw: Draw) -> WebTask | None:
         f"Add the total of the shop's order #{order['id']} to the price of the asset {asset['serial']} in "
         "Operations. Give the "
         "number of dollars only.",
+        indirect=(
+            f"What would I still have if I had neither paid for order #{order['id']} in the shop nor for "
+            f"{hints.asset(draw, asset, 'admin')}, of which Operations knows? The number of dollars that "
+            "both took together will do.",
+        ),
     )
     return WebTask(prompt, solve, answer=Answer("number", f"{(order['total'] + asset['price']) / 100:.2f}"))
 
@@ -192,6 +211,11 @@ def _within_limit(draw: Draw) -> WebTask | None:
         f"A tenth of the Limit in the wiki's {limit_page} may be spent. Which of these products does that buy: "
         f"{said}? Put the "
         f"name of the one into a comment on ticket {ticket['id']} in Operations, without other words.",
+        indirect=(
+            f"We give away something for a tenth of what the {limit_page} in the wiki has as its Limit, "
+            f"at most. Of {said}, the shop has just one for so little. Whoever works on ticket "
+            f"{ticket['id']} in Operations waits to read its name there, and nothing else.",
+        ),
     )
     return WebTask(prompt, solve, goals, rules, steps=16)
 
@@ -209,6 +233,7 @@ def _watch_page(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Put the wiki's page {article.title} on the watch list there.",
         f"In the wiki, start watching the page {article.title}.",
+        indirect=(f"I want to hear of it whenever somebody edits {hints.article(draw, article, 'wiki')} in the wiki.",),
     )
     goal = Goal(f"{article.title} is watched", "SELECT count(*) FROM watch WHERE article_id = ?", (article.id,))
     rule = Allowed("watch", "article_id = ?", ops=("insert",), params=(article.id,))
@@ -235,5 +260,9 @@ def _missing_policy(draw: Draw) -> WebTask | None:
         f"Request {row['id']} in Operations falls under the wiki's {title}. Approve it if it keeps to the Limit "
         "there, else "
         f"reject it; write the note “by the {title}” in both cases.",
+        indirect=(
+            f"Does request {row['id']} keep to the Limit of the {title}? The wiki knows that, and whoever "
+            f"asked should get it or not, accordingly; they read “by the {title}” in either case.",
+        ),
     )
     return WebTask(prompt, solve, infeasible=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import (
     TICKET_COLUMNS,
     TICKETS,
@@ -52,6 +53,10 @@ def _ask_to_mail(draw: Draw, what: str, where: str, who: sqlite3.Row, subject: s
         f"{who['name']} wants to know {what}; {where} says it. Send a mail with the subject “{subject}” whose text "
         "is just "
         "the answer.",
+        indirect=(
+            f"My {who['role']} will not stop asking for {what}, and {where} has it. Put an end to that by a mail whose "
+            f"subject is “{subject}”, and whose text is the bare answer.",
+        ),
     )
 
 
@@ -157,6 +162,11 @@ def _mail_to_page(draw: Draw) -> WebTask | None:
         f"Make a wiki page titled “{name}”. Its text is “All parts are due on DAY.”; the day (like 2026-12-31) is "
         "in the mail "
         f"“{mail['subject']}”.",
+        indirect=(
+            f"Nobody remembers until when all parts of {name} are wanted, though it was said by mail. The "
+            f"wiki should have it, as a page “{name}”: “All parts are due on DAY.”, with the day like "
+            "2026-12-31.",
+        ),
     )
     return WebTask(prompt, solve, goals, rules)
 
@@ -186,6 +196,11 @@ def _mail_to_project(draw: Draw) -> WebTask | None:
         "Deadline on "
         f"the wiki's page {article.title} to that day.",
         f"On the wiki's page {article.title}, the Deadline becomes the day that the mail “{mail['subject']}” names.",
+        indirect=(
+            f"On {hints.article(draw, article, 'wiki', without='Deadline')} of the wiki, the Deadline is "
+            f"no longer right. It must be ready when {project_of(mail)} is due, and a mail says when that "
+            "is.",
+        ),
     )
     body = article.body.replace(f"| Deadline | {old}", f"| Deadline | {day}")
     goals, rules = of("wiki", ((reads(article, body),), (text_of(article), EDITS)))
@@ -216,6 +231,11 @@ def _code_to_ticket(draw: Draw) -> WebTask | None:
         f"Ticket {row['id']} in Operations needs the code of the mail “{mail['subject']}”. Put the code, and "
         "nothing else, into "
         "a comment.",
+        indirect=(
+            f"Whoever works on ticket {row['id']} in Operations stands before a locked door of "
+            f"{project_of(mail)}; my mail has the code. Let them read it there, as a comment that is the "
+            "code and nothing else.",
+        ),
     )
     return WebTask(prompt, solve, goals, rules, steps=10)
 
@@ -271,6 +291,12 @@ def _spread_code(draw: Draw) -> WebTask | None:
         "(nothing but "
         f"the code), which also gets the priority high, and as a new wiki page “{title}” that says “The code is CODE.” "
         f"Then reply to the mail: {text}",
+        indirect=(
+            f"The door code of {project_of(mail)} is in one of my mails, and three should have it: the "
+            f"wiki, as a page “{title}” that says “The code is CODE.”; whoever works on ticket "
+            f"{row['id']} in Operations, as a comment that is just the code, and that ticket's priority "
+            f"is high from now on; and who wrote to me should read, as a reply: {text}",
+        ),
     )
     return WebTask(prompt, solve, goals, rules, steps=21)
 
@@ -297,6 +323,11 @@ def _product_page(draw: Draw) -> WebTask | None:
         f"The wiki needs a page about the product {row['name']}. Its title is the product's name, its text "
         f"“{column}: …” with "
         f"the {words} from the shop.",
+        indirect=(
+            f"Nobody in the house knows which {words} "
+            f"{hints.product(draw, row['id'], 'shop', without=words)} in the shop has. The wiki should "
+            f"say it, on a page called like the product, name and all: “{column}: …”.",
+        ),
     )
     return WebTask(prompt, solve, goals, rules)
 
@@ -323,5 +354,10 @@ def _leavers_page(draw: Draw) -> WebTask | None:
         f"Operations knows who has the status “{status}”. Make a wiki page “{title}” with those names as a list: "
         "each line is "
         "* and a full name, sorted by the alphabet.",
+        indirect=(
+            f"I keep being asked of whom Operations says “{status}”. The wiki should have a page "
+            f"“{title}” for that: full names by the alphabet, one item for each (a line that starts with "
+            "*), no other text.",
+        ),
     )
     return WebTask(prompt, solve, goals, rules, steps=10)

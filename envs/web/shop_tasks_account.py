@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import CITIES, LANGUAGES, REASONS
 from thinkact.envs.web.shop_moves import Item, cart_may_hold, in_cart, one_of, open_order
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask, template
@@ -20,7 +21,11 @@ def cancel_order(draw: Draw) -> WebTask | None:
 
     variants = [row[0] for row in draw.rows("SELECT variant_id FROM order_line WHERE order_id = ?", order["id"])]
     return WebTask(
-        draw.say(f"Cancel order #{order['id']}.", f"I do not want order #{order['id']} any more: cancel it."),
+        draw.say(
+            f"Cancel order #{order['id']}.",
+            f"I do not want order #{order['id']} any more: cancel it.",
+            indirect=(f"I have changed my mind about {hints.order(draw, order['id'])}. It must not be sent.",),
+        ),
         solve,
         goals=(Goal("cancelled", "SELECT status = 'cancelled' FROM orders WHERE id = ?", (order["id"],)),),
         allowed=(
@@ -97,6 +102,10 @@ def reorder(draw: Draw) -> WebTask | None:
         draw.say(
             f"Put everything that was in order #{order['id']} into the cart again, in the same quantities.",
             f"Fill the cart with what order #{order['id']} held, as many of each as then. Do not order yet.",
+            indirect=(
+                f"I have used up all that came with {hints.order(draw, order['id'])}. Get the same again "
+                "ready in the cart, down to the numbers; I shall pay myself.",
+            ),
         ),
         solve,
         goals=tuple(in_cart(item) for item in wanted),
@@ -136,7 +145,10 @@ def settings(draw: Draw) -> WebTask | None:
 
     wish = ", and ".join(words for _, _, words in changes)
     return WebTask(
-        f"In my account, {wish}.",
+        draw.say(
+            f"In my account, {wish}.",
+            indirect=(f"The shop does not treat me as I wish. Please {wish}: my account says otherwise.",),
+        ),
         solve,
         goals=tuple(Goal(words, f"SELECT {column} = ? FROM customer", (value,)) for column, value, words in changes),
         allowed=(Allowed("customer", columns=tuple(column for column, _, _ in changes), ops=("update",)),),
@@ -178,7 +190,13 @@ def address_main(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        draw.say(f"Make {row['label']!r} my main address.", f"My main address should be {row['label']!r} from now on."),
+        draw.say(
+            f"Make {row['label']!r} my main address.",
+            f"My main address should be {row['label']!r} from now on.",
+            indirect=(
+                f"Of my addresses, {hints.address(draw, row)} is where I live now, and what counts before all others.",
+            ),
+        ),
         solve,
         goals=(Goal("main address", "SELECT main FROM address WHERE id = ?", (row["id"],)),),
         allowed=(Allowed("address", columns=("main",), ops=("update",)),),
@@ -202,6 +220,10 @@ def address_new(draw: Draw) -> WebTask | None:
         draw.say(
             f"Save a new address called {new['label']!r}: {address_words(new)}.",
             f"Add this address to my account, under the label {new['label']!r}: {address_words(new)}.",
+            indirect=(
+                f"I shall have things sent to {address_words(new)} at times. Let the shop know that as "
+                f"{new['label']!r}.",
+            ),
         ),
         solve,
         goals=(
@@ -254,7 +276,14 @@ def address_edit(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"In my saved address {row['label']!r}, change the street to {new['street']} and the ZIP code to {new['zip']}.",
+        draw.say(
+            f"In my saved address {row['label']!r}, change the street to {new['street']} and the ZIP code to "
+            f"{new['zip']}.",
+            indirect=(
+                f"Of my saved addresses, {hints.address(draw, row)} is out of date: it is {new['street']} "
+                f"now, with the ZIP code {new['zip']}; the rest holds.",
+            ),
+        ),
         solve,
         goals=(
             Goal("street", "SELECT street = ? FROM address WHERE id = ?", (new["street"], row["id"])),
@@ -280,7 +309,13 @@ def ship_elsewhere(draw: Draw) -> WebTask | None:
 
     columns = ("name", "street", "city", "zip")
     return WebTask(
-        f"Order #{order['id']} should go to another address: {address_words(new)}.",
+        draw.say(
+            f"Order #{order['id']} should go to another address: {address_words(new)}.",
+            indirect=(
+                f"I shall not be at home when {hints.order(draw, order['id'])} comes. {address_words(new)}: "
+                "that is where it must go.",
+            ),
+        ),
         solve,
         goals=tuple(
             Goal(name, f"SELECT ship_{name} = ? FROM orders WHERE id = ?", (new[name], order["id"]))
@@ -316,6 +351,10 @@ def return_line(draw: Draw) -> WebTask | None:
         draw.say(
             f"Return {quantity} × {line['name']} from order #{line['order_id']}. The reason is {reason!r}.",
             f"Register a return for order #{line['order_id']}: {quantity} of the {line['name']}, reason {reason!r}.",
+            indirect=(
+                f"Of what came with {hints.order(draw, line['order_id'])} I do not keep {quantity} × "
+                f"{line['name']}. Let the shop know, and that the reason is {reason!r}.",
+            ),
         ),
         solve,
         goals=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import REASONS
 from thinkact.envs.web.shop_moves import apply_coupon, cart_may_hold, fill_cart, items, open_order, open_product, way
 from thinkact.envs.web.tasks import Allowed, Draw, Moves, Pilot, WebTask, template
@@ -19,7 +20,11 @@ def cart_sold_out(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        draw.say(f"Put {item.order} into the cart.", f"I need {item.order}. Add that to the cart, but do not order."),
+        draw.say(
+            f"Put {item.order} into the cart.",
+            f"I need {item.order}. Add that to the cart, but do not order.",
+            indirect=(f"Get my cart ready so that I only have to pay: {item.order} is all I want.",),
+        ),
         solve,
         infeasible=True,
     )
@@ -40,7 +45,14 @@ def order_too_many(draw: Draw) -> WebTask | None:
         assert left < wanted
         yield from p.impossible()
 
-    return WebTask(f"Order {wanted} × {item.words} {by.words}.", solve, infeasible=True)
+    return WebTask(
+        draw.say(
+            f"Order {wanted} × {item.words} {by.words}.",
+            indirect=(f"A party needs exactly {wanted} × {item.words}. Get them {by.words}.",),
+        ),
+        solve,
+        infeasible=True,
+    )
 
 
 @template("shop/order-expired-coupon", app="shop", level=2, infeasible=True)
@@ -56,7 +68,12 @@ def order_expired_coupon(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        f"Order {item.order} with the coupon {coupon['code']}, {by.words}. Do not order without the coupon.",
+        draw.say(
+            f"Order {item.order} with the coupon {coupon['code']}, {by.words}. Do not order without the coupon.",
+            indirect=(
+                f"I only want {item.order} if my {coupon['code']} takes something off. If so, have it sent {by.words}.",
+            ),
+        ),
         solve,
         allowed=(cart_may_hold([item]), Allowed("cart_coupon")),
         infeasible=True,
@@ -75,7 +92,11 @@ def cancel_too_late(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        draw.say(f"Cancel order #{order['id']}.", f"I do not want order #{order['id']} any more: cancel it."),
+        draw.say(
+            f"Cancel order #{order['id']}.",
+            f"I do not want order #{order['id']} any more: cancel it.",
+            indirect=(f"I have changed my mind about {hints.order(draw, order['id'])}. It must not be sent.",),
+        ),
         solve,
         infeasible=True,
         steps=5,
@@ -99,7 +120,15 @@ def return_too_late(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        f"Return 1 × {line['name']} from order #{line['order_id']}. The reason is {reason!r}.", solve, infeasible=True
+        draw.say(
+            f"Return 1 × {line['name']} from order #{line['order_id']}. The reason is {reason!r}.",
+            indirect=(
+                f"I do not keep the one {line['name']} of {hints.order(draw, line['order_id'])}. Let the shop "
+                f"know, and that the reason is {reason!r}.",
+            ),
+        ),
+        solve,
+        infeasible=True,
     )
 
 
@@ -116,7 +145,11 @@ def wish_unknown(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        draw.say(f"Add the {name} to my wish list.", f"Put the {name} on my wish list, please."),
+        draw.say(
+            f"Add the {name} to my wish list.",
+            f"Put the {name} on my wish list, please.",
+            indirect=(f"My birthday is near. See to it that my friends know that I would like the {name}.",),
+        ),
         solve,
         infeasible=True,
     )

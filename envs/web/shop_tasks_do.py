@@ -124,6 +124,10 @@ def cart_cheapest(draw: Draw) -> WebTask | None:
             f"Put the cheapest product in {category.name} that comes in {color.lower()} into the cart, in that colour.",
             f"Of everything in {category.name} that there is in {color.lower()}, add the cheapest to the cart (one, "
             f"{color.lower()}).",
+            indirect=(
+                f"I need something from {category.name}, it must be {color.lower()}, and it must cost as "
+                "little as can be. Have one wait in the cart.",
+            ),
         ),
         solve,
         goals=(in_cart(item),),
@@ -155,6 +159,10 @@ def wish_best_rated(draw: Draw) -> WebTask | None:
         draw.say(
             f"Add the best rated of the {category.name.lower()} for at most {high} dollars to my wish list.",
             f"Which of the {category.name.lower()} up to {high} dollars is rated best? Put it on my wish list.",
+            indirect=(
+                f"Somebody wants to give me one of the {category.name.lower()} and will not spend more than "
+                f"{high} dollars. Let my wish list tell which of these buyers like most.",
+            ),
         ),
         solve,
         goals=(wished(best["id"], best["name"]),),
@@ -184,7 +192,13 @@ def review_write(draw: Draw) -> WebTask | None:
 
     product = line["product_id"]
     return WebTask(
-        f"Review the {line['name']}: {stars} {'star' if stars == 1 else 'stars'}, the title {title!r} and no text.",
+        draw.say(
+            f"Review the {line['name']}: {stars} {'star' if stars == 1 else 'stars'}, the title {title!r} and no text.",
+            indirect=(
+                f"Others should know what I think of the {line['name']}: {title!r}, {stars} of five stars, "
+                "not a word more.",
+            ),
+        ),
         solve,
         goals=(
             Goal(

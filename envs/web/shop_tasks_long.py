@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import CATEGORIES, REASONS
 from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
@@ -34,7 +35,13 @@ def order_three(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Place one order of all of these: {'; '.join(item.order for item in wanted)}. Have it sent {by.words}.",
+        draw.say(
+            f"Place one order of all of these: {'; '.join(item.order for item in wanted)}. Have it sent {by.words}.",
+            indirect=(
+                f"I am out of several things: {'; '.join(item.order for item in wanted)}. One parcel "
+                f"{by.words} would set that right.",
+            ),
+        ),
         solve,
         goals=bought(draw, wanted, by),
         allowed=buying(draw, wanted),
@@ -61,8 +68,15 @@ def order_four_coupon(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Buy {'; '.join(item.order for item in wanted)}, all in one order, using the coupon {coupon['code']} and the "
-        f"gift message {by.gift!r}. Have it sent {by.words}.",
+        draw.say(
+            f"Buy {'; '.join(item.order for item in wanted)}, all in one order, using the coupon "
+            f"{coupon['code']} and the "
+            f"gift message {by.gift!r}. Have it sent {by.words}.",
+            indirect=(
+                f"One parcel shall hold {'; '.join(item.order for item in wanted)}, with a card that says "
+                f"{by.gift!r}. My {coupon['code']} should make it cheaper; it goes {by.words}.",
+            ),
+        ),
         solve,
         goals=bought(draw, wanted, by),
         allowed=buying(draw, wanted),
@@ -90,7 +104,13 @@ def wish_categories(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Put the cheapest product of each of these categories on my wish list: {', '.join(best)}.",
+        draw.say(
+            f"Put the cheapest product of each of these categories on my wish list: {', '.join(best)}.",
+            indirect=(
+                f"My friends have little money and ask what I would like from each of {', '.join(best)}. Let "
+                "my wish list name what costs least there.",
+            ),
+        ),
         solve,
         goals=tuple(wished(row["id"], row["name"]) for row in best.values()),
         allowed=(Allowed("wish", one_of("product_id", [row["id"] for row in best.values()]), ops=("insert",)),),
@@ -123,8 +143,17 @@ def address_book(draw: Draw) -> WebTask | None:
     saved_as = "SELECT 1 FROM address WHERE label = ? AND name = ? AND street = ? AND city = ? AND zip = ?"
     new = f"label IN ({', '.join('?' * 2)})"
     return WebTask(
-        f"Bring my saved addresses up to date: add {first['label']!r} ({address_words(first)}) and {second['label']!r} "
-        f"({address_words(second)}), delete {gone['label']!r}, and change {kept['label']!r} to {address_words(third)}.",
+        draw.say(
+            f"Bring my saved addresses up to date: add {first['label']!r} ({address_words(first)}) and "
+            f"{second['label']!r} "
+            f"({address_words(second)}), delete {gone['label']!r}, and change {kept['label']!r} to "
+            f"{address_words(third)}.",
+            indirect=(
+                f"People have moved. {kept['label']!r} is {address_words(third)} now, nobody lives at "
+                f"{gone['label']!r} any more, and the shop does not know {first['label']!r} "
+                f"({address_words(first)}) and {second['label']!r} ({address_words(second)}) yet.",
+            ),
+        ),
         solve,
         goals=(
             Goal(f"added: {first['label']}", saved_as, tuple(first.values())),
@@ -175,8 +204,16 @@ def errands(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Four errands: cancel order #{off['id']}; return one {line['name']} from order #{line['order_id']} (reason "
-        f"{reason!r}); add the {wish['name']} to my wish list; and order {item.order} {by.words}.",
+        draw.say(
+            f"Four errands: cancel order #{off['id']}; return one {line['name']} from order #{line['order_id']} "
+            "(reason "
+            f"{reason!r}); add the {wish['name']} to my wish list; and order {item.order} {by.words}.",
+            indirect=(
+                f"Some things to see to: I no longer want {hints.order(draw, off['id'])}; one {line['name']} "
+                f"of {hints.order(draw, line['order_id'])} goes back ({reason!r}); friends should see that I "
+                f"would like the {wish['name']}; and I need {item.order} {by.words}.",
+            ),
+        ),
         solve,
         goals=(
             Goal("cancelled", "SELECT status = 'cancelled' FROM orders WHERE id = ?", (off["id"],)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import BRANDS, CATEGORIES, STATUSES
 from thinkact.envs.web.shop_moves import FIRST_LISTED, items, narrow, open_order, open_product
 from thinkact.envs.web.tasks import Answer, Draw, Moves, Pilot, WebTask, template
@@ -60,7 +61,17 @@ def detail_of(draw: Draw) -> WebTask | None:
         value = p.read(rf"{label} \| (.+)$")
         yield from p.answer(value if label == "Material" else value.split()[0])
 
-    return WebTask(question.format(item["name"]), solve, answer=answer)
+    return WebTask(
+        draw.say(
+            question.format(item["name"]),
+            indirect=(
+                f"My interest is in {hints.product(draw, item['id'], without='material')}. "
+                f"{question.format('product')}",
+            ),
+        ),
+        solve,
+        answer=answer,
+    )
 
 
 @template("shop/stock-of", app="shop", level=0)
@@ -100,6 +111,7 @@ def order_status(draw: Draw) -> WebTask | None:
         draw.say(
             f"What is the status of order #{order['id']}: {', '.join(STATUSES)}?",
             f"Look up order #{order['id']}. Is it {', '.join(STATUSES[:-1])} or {STATUSES[-1]}?",
+            indirect=(f"How far along is {hints.order(draw, order['id'])}? Answer with one of {', '.join(STATUSES)}.",),
         ),
         solve,
         answer=Answer("choice", order["status"], options=STATUSES),
@@ -125,7 +137,15 @@ def order_fact(draw: Draw) -> WebTask | None:
         yield from open_order(p, order["id"])
         yield from p.answer(plain(p.read(pattern)))
 
-    return WebTask(question.format(order["id"]), solve, answer=answer, steps=5)
+    return WebTask(
+        draw.say(
+            question.format(order["id"]),
+            indirect=(f"I mean {hints.order(draw, order['id'])}. {question.replace('order #{}', 'it')}",),
+        ),
+        solve,
+        answer=answer,
+        steps=5,
+    )
 
 
 @template("shop/coupon-terms", app="shop", level=0)
@@ -145,7 +165,8 @@ def coupon_terms(draw: Draw) -> WebTask | None:
         cells = p.read(rf"({coupon['code']} \| .*)$").split(" | ")
         yield from p.answer(plain(cells[column].removeprefix("$")))
 
-    return WebTask(question, solve, answer=answer)
+    prompt = draw.say(question, indirect=(f"I was given {coupon['code']} and know nothing about it. {question}",))
+    return WebTask(prompt, solve, answer=answer)
 
 
 @template("shop/cheapest-of", app="shop", level=1)
@@ -208,6 +229,11 @@ def count_of(draw: Draw) -> WebTask | None:
         draw.say(
             f"How many of the {category.name.lower()} cost {high} dollars or less{rated}?",
             f"Count the {category.name.lower()} that cost at most {high} dollars{rated}.",
+            indirect=(
+                f"I have {high} dollars for one of the "
+                f"{category.name.lower()}{', and take nothing that buyers rate below ' + str(stars) if stars else ''}. "
+                "Between how many can I choose?",
+            ),
         ),
         solve,
         answer=Answer("number", str(count)),
@@ -229,7 +255,15 @@ def review_count(draw: Draw) -> WebTask | None:
         yield from p.answer(p.read(rf'"{stars} stars"[: -]*\s*[: -]*([0-9]+)'))
 
     return WebTask(
-        f"How many {stars}-star reviews does the {item['name']} have?", solve, answer=Answer("number", str(count))
+        draw.say(
+            f"How many {stars}-star reviews does the {item['name']} have?",
+            indirect=(
+                f"How often did buyers give {stars} {'star' if stars == 1 else 'stars'} to "
+                f"{hints.product(draw, item['id'])}?",
+            ),
+        ),
+        solve,
+        answer=Answer("number", str(count)),
     )
 
 
@@ -254,7 +288,15 @@ def reviewer(draw: Draw) -> WebTask | None:
         yield from p.answer(p.read(rf"{row['stars']} of 5, by ([^,]+),"))
 
     return WebTask(
-        f"Who wrote the newest {row['stars']}-star review of the {row['name']}?", solve, answer=Answer("name", author)
+        draw.say(
+            f"Who wrote the newest {row['stars']}-star review of the {row['name']}?",
+            indirect=(
+                f"Of those who gave {row['stars']} {'star' if row['stars'] == 1 else 'stars'} to "
+                f"{hints.product(draw, row['product_id'])}, who was the last to do so?",
+            ),
+        ),
+        solve,
+        answer=Answer("name", author),
     )
 
 
@@ -279,6 +321,10 @@ def find_order(draw: Draw) -> WebTask | None:
         draw.say(
             f"Which order did I buy the {row['name']} with? Answer with the order's number.",
             f"Find the number of the order that contains the {row['name']}.",
+            indirect=(
+                f"The {row['name']} has broken and the shop asks when I bought it. Under which number do they "
+                "find that?",
+            ),
         ),
         solve,
         answer=Answer("code", str(row["number"]), aliases=(f"#{row['number']}",)),
@@ -311,7 +357,13 @@ def spent_on(draw: Draw) -> WebTask | None:
         yield from p.answer(f"{cents / 100:.2f}")
 
     return WebTask(
-        f"Add up the totals of all my orders placed in {year} whose status is {status}. How many dollars is that?",
+        draw.say(
+            f"Add up the totals of all my orders placed in {year} whose status is {status}. How many dollars is that?",
+            indirect=(
+                f"Of what I ordered in {year}, take all that is {status} today: how many dollars do these "
+                "orders come to?",
+            ),
+        ),
         solve,
         answer=dollars(total),
         steps=8,
@@ -336,7 +388,13 @@ def lightest(draw: Draw) -> WebTask | None:
 
     names = "; ".join(row["name"] for row in chosen)
     return WebTask(
-        f"Which of these is the {'heaviest' if heavy else 'lightest'}: {names}?",
+        draw.say(
+            f"Which of these is the {'heaviest' if heavy else 'lightest'}: {names}?",
+            indirect=(
+                f"I have to {'keep a door open with' if heavy else 'carry'} one of these and care about "
+                f"nothing but its weight: {names}. Which one do I take?",
+            ),
+        ),
         solve,
         answer=Answer("choice", ranked[0]["name"], options=tuple(row["name"] for row in chosen)),
         steps=12,
@@ -361,7 +419,10 @@ def days_since(draw: Draw) -> WebTask | None:
         yield from p.answer(str((today - shown).days))
 
     return WebTask(
-        f"Today is {today:%d %B %Y}. How many days ago did I place the newest order whose status is {status}?",
+        draw.say(
+            f"Today is {today:%d %B %Y}. How many days ago did I place the newest order whose status is {status}?",
+            indirect=(f"It is {today:%d %B %Y}. Of my orders that are {status}, the newest is how many days old?",),
+        ),
         solve,
         answer=Answer("number", str(days)),
     )

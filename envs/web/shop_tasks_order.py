@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import CATEGORIES, REASONS
 from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
@@ -63,7 +64,13 @@ def order_present(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Order {item.order} as a present: {by.words}, and with the gift message {gift!r}.",
+        draw.say(
+            f"Order {item.order} as a present: {by.words}, and with the gift message {gift!r}.",
+            indirect=(
+                f"Somebody has a reason to be glad: get {item.order} {by.words}. A card with {gift!r} should "
+                "come with it.",
+            ),
+        ),
         solve,
         goals=bought(draw, [item], by),
         allowed=buying(draw, [item]),
@@ -98,8 +105,16 @@ def order_cheapest(draw: Draw) -> WebTask | None:
     size = "" if item.size == "One size" else f", size {item.size}"
     many = "one" if item.quantity == 1 else f"{item.quantity} of it"
     return WebTask(
-        f"Order the cheapest of the {category.name.lower()} by {brand}, {many}, in {item.color.lower()}{size}. Have it "
-        f"sent {by.words}.",
+        draw.say(
+            f"Order the cheapest of the {category.name.lower()} by {brand}, {many}, in "
+            f"{item.color.lower()}{size}. Have it "
+            f"sent {by.words}.",
+            indirect=(
+                f"Of all that {brand} has in {category.name}, I need what costs least ({many}, in "
+                f"{item.color.lower()}{size}). "
+                f"Get it {by.words}.",
+            ),
+        ),
         solve,
         goals=bought(draw, [item], by),
         allowed=buying(draw, [item]),
@@ -129,6 +144,10 @@ def order_coupon(draw: Draw) -> WebTask | None:
         draw.say(
             f"Order {item.order} with the coupon {coupon['code']}, {by.words}.",
             f"Use my coupon {coupon['code']} to buy {item.order}; send it {by.words}.",
+            indirect=(
+                f"I have run out of them: {item.order}. Get it {by.words}, and see that {coupon['code']} "
+                "lowers the price.",
+            ),
         ),
         solve,
         goals=bought(draw, [item], by),
@@ -162,7 +181,13 @@ def order_best_coupon(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Order {item.order} {by.words}. Of the coupons under Offers use the one that saves most.",
+        draw.say(
+            f"Order {item.order} {by.words}. Of the coupons under Offers use the one that saves most.",
+            indirect=(
+                f"I have run out of them: {item.order}. Get it {by.words}. One of the offers makes this "
+                "cheaper than any other does.",
+            ),
+        ),
         solve,
         goals=bought(draw, [item], by),
         allowed=buying(draw, [item]),
@@ -192,8 +217,15 @@ def order_new_card(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Order {item.order} to my saved address {by.address['label']!r} with {by.delivery} delivery. Pay with another "
-        f"card: {digits}, expires {expires}.",
+        draw.say(
+            f"Order {item.order} to my saved address {by.address['label']!r} with {by.delivery} delivery. Pay "
+            "with another "
+            f"card: {digits}, expires {expires}.",
+            indirect=(
+                f"I need {item.order} at {by.address['label']!r}, {by.delivery} delivery. My saved cards are "
+                f"blocked; take {digits} (until {expires}).",
+            ),
+        ),
         solve,
         goals=bought(draw, [item], paid),
         allowed=buying(draw, [item]),
@@ -225,8 +257,15 @@ def order_elsewhere(draw: Draw) -> WebTask | None:
         (new["name"], new["street"], new["city"], new["zip"], by.card, item.variant, last, last),
     )
     return WebTask(
-        f"Order {item.order} for a friend, with standard delivery to {address_words(new)}. Pay with my {by.card}, and "
-        "do not save the address.",
+        draw.say(
+            f"Order {item.order} for a friend, with standard delivery to {address_words(new)}. Pay with my "
+            f"{by.card}, and "
+            "do not save the address.",
+            indirect=(
+                f"A friend at {address_words(new)} should get {item.order}, the standard way, at the expense "
+                f"of my {by.card}. I shall never send anything there again.",
+            ),
+        ),
         solve,
         goals=(goal,),
         allowed=buying(draw, [item]),
@@ -247,7 +286,13 @@ def cart_three(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Get the cart ready, but do not order: {'; '.join(item.order for item in wanted)}.",
+        draw.say(
+            f"Get the cart ready, but do not order: {'; '.join(item.order for item in wanted)}.",
+            indirect=(
+                "Get my cart ready so that I only have to pay. All I want: "
+                f"{'; '.join(item.order for item in wanted)}.",
+            ),
+        ),
         solve,
         goals=tuple(in_cart(item) for item in wanted),
         allowed=(cart_may_hold(wanted),),
@@ -272,7 +317,13 @@ def cart_coupon(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Put {item.order} into the cart and apply the coupon that is only for {coupon['category']}. Do not order.",
+        draw.say(
+            f"Put {item.order} into the cart and apply the coupon that is only for {coupon['category']}. Do not order.",
+            indirect=(
+                f"I am about to buy {item.order} and will pay later today. One of the offers is for "
+                f"{coupon['category']} alone: let the cart count with it.",
+            ),
+        ),
         solve,
         goals=(in_cart(item), Goal("coupon applied", "SELECT 1 FROM cart_coupon WHERE code = ?", (coupon["code"],))),
         allowed=(cart_may_hold([item]), Allowed("cart_coupon")),
@@ -300,6 +351,10 @@ def wish_clear_over(draw: Draw) -> WebTask | None:
         draw.say(
             f"Remove everything that costs more than {high} dollars from my wish list.",
             f"My wish list is too dear: take off whatever costs over {high} dollars, and nothing else.",
+            indirect=(
+                f"My friends cannot spend more than {high} dollars on one present. My wish list should not "
+                "ask more of them; what they can pay stays.",
+            ),
         ),
         solve,
         goals=tuple(
@@ -328,7 +383,13 @@ def wish_light(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Put the lightest of these on my wish list: {'; '.join(row['name'] for row in chosen)}.",
+        draw.say(
+            f"Put the lightest of these on my wish list: {'; '.join(row['name'] for row in chosen)}.",
+            indirect=(
+                "I shall carry it all day: let my wish list have whichever weighs least of "
+                f"{'; '.join(row['name'] for row in chosen)}.",
+            ),
+        ),
         solve,
         goals=(wished(best["id"], best["name"]),),
         allowed=(Allowed("wish", f"product_id = {best['id']}", ops=("insert",)),),
@@ -359,7 +420,13 @@ def return_all(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        f"Return all that came with order #{order['order_id']}, every piece of it, for the reason {reason!r}.",
+        draw.say(
+            f"Return all that came with order #{order['order_id']}, every piece of it, for the reason {reason!r}.",
+            indirect=(
+                f"Nothing that {hints.order(draw, order['order_id'])} brought stays here, not a single piece. "
+                f"Let the shop know; the reason is {reason!r} each time.",
+            ),
+        ),
         solve,
         goals=tuple(
             Goal(

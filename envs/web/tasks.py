@@ -96,7 +96,8 @@ class Draw:
 
     def say(self, *phrasings: str, indirect: Sequence[str] = ()) -> str:
         """Return one of several ways to put it; one of ``indirect`` under that wording."""
-        return self.rng.choice(indirect if indirect and self.wording == "indirect" else phrasings)
+        chosen = indirect if indirect and self.wording == "indirect" else phrasings
+        return chosen[0] if len(chosen) == 1 else self.rng.choice(chosen)
 
 
 Maker = Callable[[Draw], "WebTask | None"]

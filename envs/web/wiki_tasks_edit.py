@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from thinkact.envs.web import wiki_words
+from thinkact.envs.web import hints, wiki_words
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
@@ -106,6 +106,11 @@ def _new_lead(draw: Draw) -> WebTask | None:
         "to date, with a link to the person's page.",
         f"On the page {article.title}, put the lead of the team {team.title} in place of the present "
         f"{name.lower()}, as a link.",
+        indirect=(
+            f"On {hints.article(draw, article, without=name)}, the {name.lower()} is yesterday's. Whoever "
+            f"leads the team {team.title} has taken that over; the page should say so, by a link to "
+            "theirs.",
+        ),
     )
     return WebTask(prompt, solve, (reads(article, body),), (text_of(article), EDITS))
 
@@ -169,6 +174,10 @@ def _add_row(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Add a row at the end of the table on the page {title}: {said}. (Double square brackets make a link.)",
         f"The table of the page {title} lacks a last row with {said}. Add it; double square brackets are links.",
+        indirect=(
+            f"There is something that the page {title} does not have yet, and its table should, below all "
+            f"else: {said}. What stands in double square brackets is a link.",
+        ),
     )
     return _rewrite(prompt, book[title], "Edit section Table", lambda text: f"{text.rstrip()}\n| {' | '.join(values)}")
 
@@ -182,6 +191,10 @@ def _remove_row(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"{gone} is no longer to be listed on the page {title}. Remove its row from the table there.",
         f"Delete the row of {gone} from the table of the page {title}; leave the page of {gone} itself alone.",
+        indirect=(
+            f"{gone} is history, and the table of the page {title} pretends that it is not. The page "
+            "about it may stay as it is.",
+        ),
     )
 
     def change(text: str) -> str:
@@ -218,6 +231,10 @@ def _fix_cell(draw: Draw) -> WebTask | None:
         "is right: "
         "correct the calendar's row.",
         f"In the Contract calendar, correct the row of {supplier} after the supplier's own page. Leave the other rows.",
+        indirect=(
+            f"Somebody relied on the Contract calendar for {supplier} and was wrong: {supplier} has a "
+            "page, and that one is right. No one else should be misled; the other rows do not matter now.",
+        ),
     )
     return WebTask(prompt, solve, (reads(calendar, body),), (text_of(calendar), EDITS), steps=6)
 
@@ -255,6 +272,10 @@ def _audit_calendar(draw: Draw) -> WebTask | None:
         f"Some days in the Contract calendar are out of date. Go through {which} and set each row to what the "
         "supplier's own "
         "page says under Contract ends.",
+        indirect=(
+            f"I no longer trust the Contract calendar. For {which}, it should say what can be read on the "
+            "suppliers' own pages, which never err.",
+        ),
     )
     now = {plain(name): day for name, day in rows(section(calendar.body, "Table"))[1:]}
     goals = [Goal(f"the row of {each} is right", "SELECT instr(body, ?) FROM article WHERE id = ?",
@@ -281,6 +302,10 @@ def _add_step(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"In the guide {article.title}, add a new {where} item to the list of the section Steps: {step}",
         f"The Steps of the page {article.title} need one more item, in {where} place: {step}",
+        indirect=(
+            f"Whoever follows the Steps on the page {article.title} leaves out what should come {where}: "
+            f"{step} Let the list have it.",
+        ),
     )
     return _rewrite(prompt, article, "Edit section Steps", change)
 
@@ -303,6 +328,10 @@ def _add_section(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Add a section “{heading}” at the very end of the page {article.title}. Its only sentence: {text}",
         f"The page {article.title} is to end with a new section named “{heading}” that says: {text}",
+        indirect=(
+            f"Who has read {article.title} to the end still does not know this: {text} A section of its "
+            f"own, “{heading}”, after all others, would mend that.",
+        ),
     )
     return _rewrite(prompt, article, "Edit", lambda body: f"{body}\n\n== {heading} ==\n{text}")
 
@@ -321,6 +350,9 @@ def _remove_sentence(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"On the page {article.title}, delete the sentence “{gone}”; it is no longer true.",
         f"The sentence “{gone}” on the page {article.title} is out of date. Take it out and leave the rest as it is.",
+        indirect=(
+            f"“{gone}” - that was once so, and {article.title} should no longer claim it. All the rest is still right.",
+        ),
     )
     return _rewrite(prompt, article, f"Edit section {heading}", _swap(gone, ""))
 
@@ -342,5 +374,6 @@ def _protected_edit(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Set the Limit on the page {article.title} to {limit}.",
         f"The page {article.title} gives a wrong value for Limit: it must be {limit}. Correct it, and nothing else.",
+        indirect=(f"We may spend {limit} now, and the {article.title} should say so where it gives its Limit.",),
     )
     return WebTask(prompt, solve, infeasible=True)

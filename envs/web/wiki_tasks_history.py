@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 
 from thinkact.envs.answers import Answer
+from thinkact.envs.web import hints
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Goal, Start
 from thinkact.envs.web.tasks import Draw, WebTask, template
@@ -27,7 +28,10 @@ def _last_editor(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r"Last edited \S+ \S+ by ([^\n\"]+)"))
 
     prompt = draw.say(f"Who was the last to edit the page {found.title}? Give the name of the account.",
-                      f"Whose is the latest edit of {found.title}? Give the name of the account.")  # fmt: skip
+                      f"Whose is the latest edit of {found.title}? Give the name of the account.",
+indirect=(f"I want to thank whoever worked on {hints.article(draw, found)} last. Under which account do "
+"I find them?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("literal", found.editor))
 
 
@@ -46,7 +50,10 @@ def _edits_of_page(draw: Draw) -> WebTask | None:
         yield from pilot.answer(str(sum(row[1] == author for row in table_rows(pilot) if len(row) > 3)))
 
     prompt = draw.say(f"How many versions of the page {found.title} were saved by {author}?",
-                      f"How often did {author} edit {found.title}, the first version included?")  # fmt: skip
+                      f"How often did {author} edit {found.title}, the first version included?",
+indirect=(f"Of all the versions that there ever were of {hints.article(draw, found)}, how many do we "
+f"owe to {author}?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(n)))
 
 
@@ -82,7 +89,10 @@ def _value_before(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"The page {title} once gave another figure for {name}, before it was changed to {after}. "
                       "Which one?",
                       f"{name} of {title} was corrected to {after} at some time. What did the page say "
-                      "before?")  # fmt: skip
+                      "before?",
+indirect=(f"An old letter quotes {title} with another {name} than {after}, which is what it was "
+"corrected to later. Which figure does the letter have?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", before), steps=4 + later)
 
 
@@ -109,7 +119,9 @@ def _who_changed(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r'Edit of \S+ \S+ by\s+(?:- )?link \[e\d+\] "([^"]+)"'))
 
     prompt = draw.say(f"Who changed {name} from {before} to {after} on the page {title}?",
-                      f"On {title}, {name} went from {before} to {after}. Whose edit was that?")  # fmt: skip
+                      f"On {title}, {name} went from {before} to {after}. Whose edit was that?",
+indirect=(f"I believed that {name} of {title} was {before}, and now I read {after}. Who did that?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", author), steps=4 + later)
 
 
@@ -129,7 +141,9 @@ def _edits_of_account(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"How many edits has the account {found['author']} made in this wiki so far?",
                       f"{found['author']} is among those who edited lately. How many edits has that account in "
-                      "all?")  # fmt: skip
+                      "all?",
+indirect=(f"{found['author']} is proud of every edit in this wiki. How many is that to be proud of?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(n["n"])))
 
 
@@ -176,6 +190,7 @@ def _restore_version(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Bring the page {article.title} back to its version of {at}.",
         f"Make the version of {at}, saved by {old['author']}, the current one of the page {article.title}.",
+        indirect=(f"On {at} the page {article.title} was as it should be, and never since. It should be so again.",),
     )
     return WebTask(prompt, solve, (reads(article, old["body"]),), (text_of(article), EDITS))
 
@@ -215,6 +230,10 @@ def _revert(draw: Draw, which: list[str], said: str) -> WebTask | None:
     prompt = draw.say(
         f"{said} been writing nonsense into our pages. Undo every such edit that nobody has undone yet.",
         f"{said} vandalised the wiki. Put each page that still shows it back to the version before.",
+        indirect=(
+            f"{said} done us no good. Whoever reads our pages should not be able to tell that, even where nobody has "
+            "cared so far.",
+        ),
     )
     return WebTask(prompt, solve, goals, (*map(text_of, hit), EDITS), steps=3 * len(goals) + 4)
 

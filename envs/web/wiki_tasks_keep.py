@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from thinkact.envs.web import hints
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
@@ -49,6 +50,10 @@ def _move_page(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Rename the page {article.title} to “{title}”, leaving a redirect at the old title.",
         f"Move the page {article.title} to the title “{title}”. The old title must go on leading there.",
+        indirect=(
+            f"Nobody says {article.title} any more; it is called “{title}”. Whoever looks for the old "
+            "name should get there all the same.",
+        ),
     )
     leads = Goal("the old title redirects", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?",
                  (article.title, f"#REDIRECT [[{title}]]"))  # fmt: skip
@@ -86,6 +91,10 @@ def _move_and_relink(draw: Draw) -> WebTask | None:
         f"Move {article.title} to “{title}”. There must be no redirect; change the links on all pages that link to "
         "the old "
         "title instead.",
+        indirect=(
+            f"Nobody says {article.title} any more; it is called “{title}”. The old name should be "
+            "nowhere to be found: no page may have it, and none may link to it.",
+        ),
     )
     goals = [_titled(article, title)]
     goals += [reads(each, each.body.replace(old, new), f"{each.title} links to the new title") for each in linking]
@@ -111,6 +120,10 @@ def _taken_title(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Rename the page {article.title} to exactly “{other.title}”. Change no other page.",
         f"Move the page {article.title} to the title “{other.title}”, and leave all other pages as they are.",
+        indirect=(
+            f"Nobody says {article.title} any more; it is called “{other.title}”, exactly so. All other "
+            "pages keep their names.",
+        ),
     )
     return WebTask(prompt, solve, infeasible=True)
 
@@ -142,6 +155,10 @@ def _redirect_duplicate(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Turn the page “{twin.title}” into a redirect to {main.title}. Its text is not needed any more.",
         f"“{twin.title}” is superfluous: whoever opens it should be sent to {main.title}.",
+        indirect=(
+            f"I want to read {main.title} even when I open “{twin.title}” by mistake. What stands there "
+            "now is of no use.",
+        ),
     )
     return WebTask(prompt, solve, (reads(twin, body),), (text_of(twin), EDITS))
 
@@ -177,6 +194,11 @@ def _merge_duplicate(draw: Draw) -> WebTask | None:
         f"Merge “{twin.title}” into {main.title}: its section Monitoring goes, as it is, to the end of "
         f"{main.title}; then "
         f"“{twin.title}” becomes a redirect there. The summary of both edits is “{summary}”.",
+        indirect=(
+            f"We describe {main.title} twice: “{twin.title}” is about the same. All it has of its own is "
+            f"its section Monitoring, which should end the page {main.title}, as it is; then it should "
+            f"lead there. Of both edits the history should say “{summary}”.",
+        ),
     )
     told = [Goal(f"the edit of {each.title} says why",
                  "SELECT summary = ? FROM revision WHERE article_id = ? ORDER BY id DESC LIMIT 1",
@@ -209,7 +231,10 @@ def _add_category(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(f"Put the page {article.title} into the category {name}, too.",
-                      f"The page {article.title} belongs into the category {name} as well. Add it there.")  # fmt: skip
+                      f"The page {article.title} belongs into the category {name} as well. Add it there.",
+indirect=(f"Whoever goes through the category {name} does not come across "
+f"{hints.article(draw, article)}, and should.",
+))  # fmt: skip
     return WebTask(prompt, solve, (_member(article, name, there=True),), (_in_category(article, name, "insert"),))
 
 
@@ -226,7 +251,10 @@ def _remove_category(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(f"Take the page {article.title} out of the category {name}.",
-                      f"The page {article.title} should not be in the category {name}. Correct that.")  # fmt: skip
+                      f"The page {article.title} should not be in the category {name}. Correct that.",
+indirect=(f"Whoever goes through the category {name} comes across {hints.article(draw, article)}, and "
+"should not.",
+))  # fmt: skip
     return WebTask(prompt, solve, (_member(article, name, there=False),), (_in_category(article, name, "delete"),))
 
 
@@ -256,6 +284,10 @@ def _rename_category(draw: Draw) -> WebTask | None:
         "categories stay.",
         f"Move all pages that are in the category {kind} and in the category {old} from {old} to a category called "
         f"“{new}”.",
+        indirect=(
+            f"“{new}” is what should be said of those pages of {kind} of which it says {old} now. It is a "
+            "matter of categories, and only of that one.",
+        ),
     )
     goals = [goal for each in pages for goal in (_member(each, old, there=False), _member(each, new, there=True))]
     rules = [rule for each in pages for rule in (_in_category(each, old, "delete"), _in_category(each, new, "insert"))]

@@ -90,7 +90,10 @@ def _whose_number(draw: Draw) -> WebTask | None:
         yield from pilot.answer(next(row[0] for row in table_rows(pilot) if row[1:] == [f"Extension: {number}"]))
 
     prompt = draw.say(f"Whose extension is {number}? Give the full name.",
-                      f"Somebody called from extension {number}. Who was it? Give the full name.")  # fmt: skip
+                      f"Somebody called from extension {number}. Who was it? Give the full name.",
+indirect=(f"I have missed a call; all I see is {number}. At whose desk do I ring back? Give the full "
+"name.",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", who.title))
 
 
@@ -117,7 +120,10 @@ def _compare(draw: Draw) -> WebTask | None:
         yield from pilot.answer(max(seen, key=lambda title: seen[title]))
 
     prompt = draw.say(f"Which one {words}: {first.title} or {second.title}?",
-                      f"{first.title} and {second.title}: which of the two {words}?")  # fmt: skip
+                      f"{first.title} and {second.title}: which of the two {words}?",
+indirect=(f"Two people bet: one says that {first.title} {words}, the other says {second.title}. Who of "
+"these two do I name the winner's?",
+))  # fmt: skip
     answer = Answer("choice", right.title, options=(first.title, second.title))
     return WebTask(prompt, solve, answer=answer)
 
@@ -153,7 +159,10 @@ def _extreme_of_category(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"Of all pages in the category {category}, which one {words[sign]}?",
                       f"Look at everything in the category {category}: which page is of the one that "
-                      f"{words[sign]}?")  # fmt: skip
+                      f"{words[sign]}?",
+indirect=(f"Nobody in the category {category} can beat one of its pages in this: it {words[sign]}. "
+"Which?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", ranked[-sign].title), steps=len(there) + 3)
 
 
@@ -189,7 +198,9 @@ def _list_extreme(draw: Draw) -> WebTask | None:
         yield from pilot.answer(sorted(lines, key=lambda row: int(row[at].split()[0]))[-sign][0])
 
     prompt = draw.say(f"Which is the {words[sign]}? {_ANSWER}", f"Name the {words[sign]}. {_ANSWER}",
-                      f"According to the wiki's lists, which is the {words[sign]}? {_ANSWER}")  # fmt: skip
+                      f"According to the wiki's lists, which is the {words[sign]}? {_ANSWER}",
+indirect=(f"Somebody asks me for the {words[sign]}, and I only know that the wiki has lists. {_ANSWER}",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", ranked[-sign]))
 
 
@@ -230,7 +241,12 @@ def _list_sum(draw: Draw) -> WebTask | None:
         yield from pilot.answer(str(sum(int(row[at].split()[0]) for row in shown if counts(row))))
 
     return WebTask(
-        f"{words} The page {title} has the figures. {_ANSWER}", solve, answer=Answer("number", str(sum(kept)))
+        draw.say(
+            f"{words} The page {title} has the figures. {_ANSWER}",
+            indirect=(f"I need one figure, and the page {title} has all that it takes. {words} {_ANSWER}",),
+        ),
+        solve,
+        answer=Answer("number", str(sum(kept))),
     )
 
 
@@ -244,7 +260,10 @@ def _category_size(draw: Draw) -> WebTask | None:
         yield from pilot.answer(next(row[1] for row in table_rows(pilot) if row[0] == found["name"]))
 
     prompt = draw.say(f"How many pages are in the category {found['name']}?",
-                      f"Count the pages of the category {found['name']}.")  # fmt: skip
+                      f"Count the pages of the category {found['name']}.",
+indirect=(f"If I read one page of the category {found['name']} a day, for how many days do I have "
+"something to read?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(found["n"])))
 
 
@@ -266,7 +285,10 @@ def _in_both(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"Which pages are both in the category {first} and in the category {second}? List their titles, "
                       "separated by semicolons.",
                       f"List the titles of all pages that {first} and {second} have in common, separated by "
-                      "semicolons.")  # fmt: skip
+                      "semicolons.",
+indirect=(f"Whoever is interested in {first} but only where it is {second} as well: what should they "
+"read? List the titles, separated by semicolons.",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=names(both))
 
 
@@ -284,7 +306,10 @@ def _links_to_page(draw: Draw) -> WebTask | None:
         yield from pilot.answer(pilot.read(r"(\d+) pages?\b"))
 
     prompt = draw.say(f"How many pages link to {found.title}, redirects included?",
-                      f"Count the pages (redirects too) that link to {found.title}.")  # fmt: skip
+                      f"Count the pages (redirects too) that link to {found.title}.",
+indirect=(f"If {found.title} was taken out of the wiki, how many pages (redirects too) would point at "
+"nothing?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(n)))
 
 
@@ -311,7 +336,10 @@ def _services_of_lead(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(f"Which services belong to the team of {who.title}? List them, separated by semicolons.",
                       f"{who.title} is in one of our teams. List the services of that team, separated by "
-                      "semicolons.")  # fmt: skip
+                      "semicolons.",
+indirect=(f"When something that is the business of {who.title}'s team breaks, what can that be? List "
+"the services, separated by semicolons.",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=names(owned))
 
 
@@ -336,7 +364,10 @@ def _count_launched(draw: Draw) -> WebTask | None:
         yield from pilot.answer(str(n))
 
     prompt = draw.say(f"How many of the services that the team {team.title} owns were launched in {year} or later?",
-                      f"Count the services of {team.title} whose launch was in {year} or after it.")  # fmt: skip
+                      f"Count the services of {team.title} whose launch was in {year} or after it.",
+indirect=(f"The team {team.title} was praised for what it has brought out from {year} on. How many of "
+"the services that are still its own can that be?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("number", str(len(young))), steps=len(owned) + 2)
 
 
@@ -355,7 +386,10 @@ def _topic_opener(draw: Draw) -> WebTask | None:
         yield from pilot.answer(match[1] if match else "")
 
     prompt = draw.say(f"On the discussion page of {found['page']}, who opened the topic “{found['title']}”?",
-                      f"Who started the discussion “{found['title']}” about the page {found['page']}?")  # fmt: skip
+                      f"Who started the discussion “{found['title']}” about the page {found['page']}?",
+indirect=(f"Without whom would nobody have talked about “{found['title']}” where {found['page']} is "
+"discussed?",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=Answer("name", found["author"]))
 
 
@@ -383,7 +417,10 @@ def _people_joined_before(draw: Draw) -> WebTask | None:
                       "by semicolons.",
                       f"List everybody with a page in the category People who joined before {year}, full names "
                       "separated by "
-                      "semicolons.")  # fmt: skip
+                      "semicolons.",
+indirect=(f"{year} was the first year of our new pension, and whoever came before it has the old one. "
+"Who is that, by their pages (category People)? Full names, separated by semicolons.",
+))  # fmt: skip
     return WebTask(prompt, solve, answer=names(early), steps=len(everyone) + 3)
 
 
@@ -404,5 +441,9 @@ def _no_such_page(draw: Draw) -> WebTask | None:
         yield from pilot.impossible()
 
     what = ASK[name].format(f"the service {title}" if kind == "Services" else title)
-    prompt = draw.say(f"What is {what}? {_ANSWER}", f"Look up {what} in the wiki. {_ANSWER}")
+    prompt = draw.say(
+        f"What is {what}? {_ANSWER}",
+        f"Look up {what} in the wiki. {_ANSWER}",
+        indirect=(f"A colleague wants to know {what}, and says that the wiki has it. {_ANSWER}",),
+    )
     return WebTask(prompt, solve, infeasible=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from thinkact.envs.web import wiki_words
+from thinkact.envs.web import hints, wiki_words
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
@@ -42,7 +42,9 @@ def _watch(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(f"Put the page {article.title} on the watch list.",
-                      f"Watch the page {article.title} from now on.")  # fmt: skip
+                      f"Watch the page {article.title} from now on.",
+indirect=(f"I want to hear of it whenever {hints.article(draw, article)} is edited.",
+))  # fmt: skip
     goal, rule = _watched(article.id, article.title, there=True)
     return WebTask(prompt, solve, (goal,), (rule,))
 
@@ -60,6 +62,10 @@ def _stop_watching(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Take the page {row['title']} off the watch list.",
         f"Stop watching the page {row['title']}; watch the others on.",
+        indirect=(
+            f"It is all the same to me from now on whether anybody edits {row['title']}; of the other "
+            "pages I still want to hear.",
+        ),
     )
     goal, rule = _watched(row["id"], row["title"], there=False)
     return WebTask(prompt, solve, (goal,), (rule,))
@@ -88,7 +94,11 @@ def _watch_linked(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Watch")
         yield from pilot.done()
 
-    prompt = draw.say(f"Put the page about {phrase} on the watch list.", f"Start watching the page of {phrase}.")
+    prompt = draw.say(
+        f"Put the page about {phrase} on the watch list.",
+        f"Start watching the page of {phrase}.",
+        indirect=(f"Whatever happens to the page of {phrase}, I want to hear of it.",),
+    )
     goal, rule = _watched(here.id, here.title, there=True)
     return WebTask(prompt, solve, (goal,), (rule,))
 
@@ -113,6 +123,10 @@ def _unwatch_some(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Stop watching every page on the watch list that was last edited before {since}.",
         f"Clear the watch list of all pages without an edit since {since} (that day counts as since).",
+        indirect=(
+            f"Where nothing has happened since {since} (what happened on that day counts), nothing will: "
+            "I need not hear of those pages.",
+        ),
     )
     pairs = [_watched(row["id"], row["title"], there=False) for row in old]
     return WebTask(
@@ -141,6 +155,7 @@ def _new_topic(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Open a topic “{title}” on the discussion page of {article.title} with the text: {text}",
         f"Start a discussion about the page {article.title}. Its title is “{title}”, its text: {text}",
+        indirect=(f"Those who work on {hints.article(draw, article)} should talk about this, under “{title}”: {text}",),
     )
     goal = Goal("the topic is open", "SELECT count(*) = 1 FROM topic t JOIN post p ON p.topic_id = t.id WHERE "
                 "t.article_id = ? AND t.title = ? AND p.body = ?", (article.id, title, text))  # fmt: skip
@@ -176,6 +191,10 @@ def _reply(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"On the discussion page of {found['page']}, answer in the topic “{found['title']}”: {text}",
         f"Reply to the topic “{found['title']}” about the page {found['page']} with: {text}",
+        indirect=(
+            f"Some people are waiting for a word on “{found['title']}”, where {found['page']} is "
+            f"discussed. It is: {text}",
+        ),
     )
     goal = Goal(
         "the reply is there", "SELECT count(*) = 1 FROM post WHERE topic_id = ? AND body = ?", (found["id"], text)
@@ -204,7 +223,9 @@ def _new_page(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(f"Create a page titled “{title}” with exactly this text: {text}",
-                      f"There is no page “{title}” yet. Make one whose whole text is: {text}")  # fmt: skip
+                      f"There is no page “{title}” yet. Make one whose whole text is: {text}",
+indirect=(f"Whoever looks for “{title}” finds nothing yet. There should be just this: {text}",
+))  # fmt: skip
     goal = Goal(
         "the page is there", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?", (title, normal(text))
     )
@@ -240,10 +261,16 @@ def _new_roster(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save page")
         yield from pilot.done()
 
-    prompt = (f"Create the page “{title}”. Its text is a list with one item for each service that the team "
+    prompt = (draw.say(
+f"Create the page “{title}”. Its text is a list with one item for each service that the team "
               f"{team.title} owns, "
               f"in alphabetical order. An item is a link to the service, a colon, and its {name}, like this: "
-              f"* [[Service]]: {name}")  # fmt: skip
+              f"* [[Service]]: {name}",
+indirect=(f"At one glance, on a page “{title}”, I want to see the {name} of everything that the team "
+f"{team.title} owns: one item for each service, by the alphabet, that is a link to it, a "
+f"colon, and the value, like this: * [[Service]]: {name}",
+),
+))  # fmt: skip
     goal = Goal(
         "the page is there", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?", (title, normal(text))
     )

@@ -55,7 +55,7 @@ def test_each_application_pays_its_part_and_damage_in_any_voids_all(env):
 
 def test_only_the_companys_own_hosts_exist(env):
     env.reset(options={"task_id": _problem(env, "portal/watch-page").id})
-    for host in ("booking.test", "bank.test", "portal.test.evil.test"):
+    for host in ("miniwob.test", "bank.test", "portal.test.evil.test"):
         step = take(env, f'{{"goto": {{"url": "http://{host}/"}}}}')
         assert step.facts["results"][0]["error_kind"], host
     assert "Northwind Wiki" in take(env, '{"goto": {"url": "http://wiki.test/"}}').observation

@@ -111,11 +111,12 @@ def clock(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def templates(app: App) -> Any:
-    """Return the Jinja2 environment of an application: its own folder first, then what is shared."""
+    """Return the Jinja2 environment of an application: its own folder first, those it derives from, what is shared."""
     import jinja2
 
     package = resources.files("thinkact.envs.web")
-    folders = [str(package / "pages" / app.name), str(package / "look")]
+    names = [vars(each)["name"] for each in type(app).__mro__ if "name" in vars(each)]
+    folders = [*(str(package / "pages" / name) for name in names), str(package / "look")]
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
