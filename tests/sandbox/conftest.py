@@ -7,7 +7,7 @@ import pytest
 from thinkact import sandbox
 from thinkact.sandbox import Limits, Sandbox, Session
 
-from .contract import calm, guest, place  # noqa: F401  (fixtures)
+from .contract import calm, descendants, guest, place  # noqa: F401  (fixtures)
 
 MiB = 1 << 20
 
@@ -29,25 +29,6 @@ def box() -> Iterator[Sandbox]:
 def session(box: Sandbox) -> Iterator[Session]:
     with box.session() as made:
         yield made
-
-
-def descendants(root: int) -> set[int]:
-    """Every process below ``root``, seen from the host: the inside's processes have host ids too."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    parents[int(name)] = int(file.read().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-    found: set[int] = set()
-    grown = True
-    while grown:
-        more = {pid for pid, parent in parents.items() if parent == root or parent in found} - found
-        found |= more
-        grown = bool(more)
-    return found
 
 
 @pytest.fixture

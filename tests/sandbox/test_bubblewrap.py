@@ -2,7 +2,6 @@
 
 import gc
 import os
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +15,8 @@ from thinkact.sandbox import (
     Session,
     rootfs,
 )
+
+from .contract import marked, new_mark, set_mark, wait_until
 
 pytestmark = pytest.mark.usefixtures("box")  # skips all where bubblewrap is missing
 
@@ -41,8 +42,9 @@ def test_session_survives_sys_exit_and_fork(session: Session) -> None:
 
 
 def test_session_that_dies_between_cells_says_so(session: Session) -> None:
-    session.exec("import os, threading; threading.Timer(0.05, os._exit, (3,)).start()")
-    time.sleep(0.3)
+    mark = new_mark()
+    session.exec(f"{set_mark(mark)}import os, threading; threading.Timer(0.05, os._exit, (3,)).start()")
+    assert wait_until(lambda: not marked(mark))
     result = session.exec("print('not run')")
     assert (result.status, result.stdout) == ("killed", "") and "fresh" in result.stderr
     assert session.exec("1").stdout == "1\n"
@@ -137,7 +139,7 @@ def test_create_and_kill_cycles_leave_nothing(own_processes: Callable[[], set[in
             if index % 10 == 0:
                 session.fork().close()
             session.close()
-        assert leftovers(own_processes) == before
+        assert wait_until(lambda: leftovers(own_processes) == before), (before, leftovers(own_processes))
 
 
 def test_timeouts_of_hostile_trees_leave_nothing(own_processes: Callable[[], set[int]]) -> None:
@@ -152,10 +154,13 @@ def test_timeouts_of_hostile_trees_leave_nothing(own_processes: Callable[[], set
             else:
                 assert made.exec(["python3", "-c", HOSTILE], timeout=0.1).status in ("timeout", "killed")
         assert session.exec("1").stdout == "1\n"
-        after = leftovers(own_processes)
-        assert len(after.pop("pids")) == len(before.pop("pids"))  # type: ignore[arg-type]
-        assert after.pop("fds") <= before.pop("fds")  # type: ignore[operator]
-        assert after == before
+
+        def clean() -> bool:
+            after = leftovers(own_processes)
+            pids = len(after["pids"]) == len(before["pids"])  # type: ignore[arg-type]
+            return pids and after["fds"] <= before["fds"] and after["rest"] == before["rest"]  # type: ignore[operator]
+
+        assert wait_until(clean), (before, leftovers(own_processes))
 
 
 def test_cycles_leave_nothing(own_processes: Callable[[], set[int]]) -> None:
@@ -170,6 +175,6 @@ def test_cycles_leave_nothing(own_processes: Callable[[], set[int]]) -> None:
         if index % 2:
             session.close()
         made.close()
-    assert own_processes() <= pids
-    assert len(os.listdir("/proc/self/fd")) <= len(fds)
+    assert wait_until(lambda: own_processes() <= pids)
+    assert wait_until(lambda: len(os.listdir("/proc/self/fd")) <= len(fds))
     assert not {name for name in set(os.listdir("/tmp")) - files if "bwrap" in name}

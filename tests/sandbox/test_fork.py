@@ -485,7 +485,7 @@ def test_nothing_is_left(own_processes: Callable[[], set[int]]) -> None:
                 for each in (session, *branches, late):
                     each.close()
                 kept.close()
-    assert own_processes() <= pids
-    assert len(os.listdir("/proc/self/fd")) <= fds
+    assert wait_until(lambda: own_processes() <= pids)
+    assert wait_until(lambda: len(os.listdir("/proc/self/fd")) <= fds)
     with open("/proc/self/mountinfo") as file:
         assert [line for line in file if "docker" not in line] == mounts

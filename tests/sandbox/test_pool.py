@@ -134,9 +134,10 @@ def test_programs_and_cases_take_their_turn(pool: SandboxPool) -> None:
 
 def test_a_session_that_died_waiting_is_replaced(pool: SandboxPool, caplog: pytest.LogCaptureFixture) -> None:
     assert wait_until(lambda: pool.stats().idle == 2)
+    mark = new_mark()
     for made in list(pool._idle):
-        made.session.exec("import os, threading; threading.Timer(0.01, os._exit, (3,)).start()")
-    time.sleep(0.3)
+        made.session.exec(f"{set_mark(mark)}import os, threading; threading.Timer(0.01, os._exit, (3,)).start()")
+    assert wait_until(lambda: not marked(mark))
     with caplog.at_level(logging.WARNING), pool.acquire() as session:
         assert session.exec("1").stdout == "1\n"
     assert pool.stats().replaced >= 1 and "replaced" in caplog.text
@@ -291,7 +292,7 @@ def test_pools_leave_nothing() -> None:
     forgotten.clear()
     gc.collect()
     assert wait_until(lambda: (gc.collect(), len(os.listdir("/proc/self/fd")))[1] <= fds)
-    assert threading.active_count() <= threads
+    assert wait_until(lambda: threading.active_count() <= threads)
 
 
 def test_a_forked_child_has_a_pool_of_its_own(pool: SandboxPool) -> None:

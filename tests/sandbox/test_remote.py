@@ -21,6 +21,8 @@ from thinkact.sandbox import Limits, SandboxFault, SandboxUnavailable
 from thinkact.sandbox.remote import RemoteSandbox, line, wire
 from thinkact.sandbox.remote.server import Settings, serve
 
+from .contract import marked, new_mark, set_mark, wait_until
+
 TOKEN = "a-token-for-the-tests"
 PROGRAM = """
 import json, sys
@@ -61,15 +63,6 @@ def box(url: str) -> Iterator[RemoteSandbox]:
 def post(url: str, body: bytes, token: str = TOKEN, **headers: str) -> httpx.Response:
     usual = {"Authorization": f"Bearer {token}", wire.VERSION_HEADER: "1"}
     return httpx.post(url + wire.PATH, content=body, headers=usual | headers, timeout=30, trust_env=False)
-
-
-def wait_until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @contextlib.contextmanager
@@ -221,9 +214,12 @@ def test_a_server_killed_in_the_middle_is_a_fault_and_leaves_nothing(
         session.exec("x = 1")
         inside = processes_below(process.pid)
         assert len(inside) >= 3
-        threading.Timer(0.5, process.send_signal, (signal.SIGKILL,)).start()
+        mark = new_mark()
+        killer = threading.Thread(target=lambda: wait_until(lambda: bool(marked(mark))) and process.kill())
+        killer.start()
         with pytest.raises(SandboxFault):
-            session.exec("import time; time.sleep(30)", timeout=30)
+            session.exec(f"{set_mark(mark)}import time; time.sleep(60)", timeout=60)
+        killer.join()
         with pytest.raises(SandboxUnavailable, match="thinkact sandbox serve"):
             session.exec("1")
         box.close()
@@ -236,14 +232,14 @@ def test_a_dead_client_leaks_nothing(processes_below: Callable[[int], set[int]])
         "box = RemoteSandbox(sys.argv[1], sys.argv[2])\nsession = box.session()\n"
         "print(session.exec('1').stdout, flush=True)\ntime.sleep(600)"
     )
-    with server(idle_s=1.0) as (url, process):
+    with server(idle_s=3.0) as (url, process):
         before = processes_below(process.pid)
         command = [sys.executable, "-c", program, url, TOKEN]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
             assert client.stdout is not None and client.stdout.readline() == "1\n"
             during = processes_below(process.pid)
             assert during > before
-            time.sleep(2.0)  # a living client is kept, however silent
+            time.sleep(4.0)  # a living client is kept, however silent
             assert processes_below(process.pid) >= during
             client.kill()
         assert wait_until(lambda: processes_below(process.pid) <= before)
@@ -300,16 +296,17 @@ def test_a_third_loss_is_a_fault_and_the_session_starts_anew(url: str) -> None:
 
 def test_silence_and_late_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "_SLACK_S", 0.5)
+    late = [threading.Event(), threading.Event()]
 
     def slow(line: socket.socket, number: int) -> None:
         while True:
             request = read_request(line)
             if op_of(request) == "exec":
-                time.sleep(1.5)  # after the deadline
+                late[0].wait(60)  # until after the deadline
                 line.sendall(reply({"stdout": "too late"}))
             elif op_of(request) == "session":
                 line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")  # and never the rest
-                time.sleep(3)
+                late[1].wait(60)
             else:
                 line.sendall(reply(OPENED))
 
@@ -317,10 +314,14 @@ def test_silence_and_late_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         box = RemoteSandbox(middle, TOKEN)
         with pytest.raises(SandboxFault, match="in time"):
             box.exec(["true"], timeout=0.2)
+        late[0].set()
+        monkeypatch.setattr(line, "_SLACK_S", 30.0)  # this one is answered, however busy the machine is
         assert box.call("keep") == OPENED  # on a line of its own: the late answer is nobody's
+        monkeypatch.setattr(line, "_SLACK_S", 0.5)
         monkeypatch.setattr(RemoteSandbox, "session", lambda self: self.call("session", 0.1))
         with pytest.raises(SandboxFault, match="in time"):
             box.session()
+        late[1].set()
         box.close()
 
 

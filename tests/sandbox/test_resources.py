@@ -9,7 +9,7 @@ import pytest
 
 from thinkact.sandbox import Session
 
-from .contract import LIMITS, MiB, Place, descendants, marked, new_mark, out, set_mark
+from .contract import LIMITS, MiB, Place, descendants, marked, new_mark, out, set_mark, wait_until
 
 
 def host_memory() -> int:
@@ -290,4 +290,4 @@ def test_idle_sessions_are_cheap(place: Place) -> None:
     finally:
         for session in sessions:
             session.close()
-    assert descendants(place.root) <= before | {os.getpid()}
+    assert wait_until(lambda: descendants(place.root) <= before | {os.getpid()})
