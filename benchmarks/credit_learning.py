@@ -2,6 +2,7 @@
 
     python benchmarks/credit_learning.py --quick              a minute
     python benchmarks/credit_learning.py --json --out benchmarks/results/credit_learning.json
+    python benchmarks/credit_learning.py --horizon 16 --horizon 32 --arm grpo --arm memory_td --batches 80
     python benchmarks/credit_learning.py --policy tiny --world umbrella --horizon 8
 
 Every arm (an estimator of credit) learns in every world from the same start by gradient ascent until the same budget of
@@ -9,6 +10,11 @@ environment steps is spent; steps of forked continuations count like any others,
 arms. Better credit bears larger steps, so every arm's learning rate is the best of four for it, chosen on other seeds
 (and on 8 turns only, or the shortest horizon asked for). `tabular` is a softmax table over observations, judged by its
 *exact* return; `tiny` is the transformer of `thinkact train --preset tiny`, judged by the score of its batches.
+
+A table moves at most `--kl` per update: the mean over the batch's turns of KL(before || after), to second order, as
+trust regions bound it (TRPO, arXiv 1502.05477). Without that bound (`--kl 0`) most of these worlds are solved in three
+huge steps whatever the credit: a table has separate entries for the turns that do not matter, and pushing those about
+costs nothing. Under a bound, credit that falls on inert turns uses up what a step may change.
 
 Figures, each with a 95 % interval of a bootstrap stratified by world and horizon (arXiv 2108.13264): IQM of the area
 under the learning curve (share of the gain that exact gradient ascent finds, mean over the logarithm of the budget from
@@ -22,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -29,6 +36,7 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,12 +46,14 @@ import numpy as np
 import thinkact
 from thinkact.envs.diagnostic.mdp import Floats, Mdp, along_the_way, softmax
 from thinkact.envs.diagnostic.worlds import WORLDS, make_world
-from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING
-from thinkact.policies.fidelity import METHODS, Setting, draw, gradient_of, measure, with_forks
+from thinkact.policies.advantages import DEFAULT_FORKS, ESTIMATORS, FORKING, REMEMBERING
+from thinkact.policies.advantages_memory import TransitionMemory
+from thinkact.policies.fidelity import METHODS, Drawn, Setting, draw, gradient_of, measure, with_forks
 
 #: Arms by name; "name:n" forks from n turns of an episode only.
 ARMS = (
-    "grpo", "rloo", "gigpo", "turn_rtg", "grouped_gae", "state_rtg", "state_td", "vine", "vine_td", "vine_td:2", "tree",
+    "grpo", "rloo", "gigpo", "turn_rtg", "grouped_gae", "state_rtg", "state_td", "memory_td", "vine", "vine_td",
+    "vine_td:2", "tree",
 )  # fmt: skip
 TASKS, GROUP = {"tabular": 1, "tiny": 4}, 8
 #: Learning rates of plain gradient ascent on logits, and the seeds on which an arm's is chosen. (Adam's steps have the
@@ -61,6 +71,7 @@ class Run(NamedTuple):
     seed: int
     batches: int  # of the arms that do not fork; the budget is the steps these take at most
     lr: float  # of the table; the transformer has its preset's
+    kl: float  # how far the table may move per update; 0: as far as it likes
 
     @property
     def budget(self) -> int:
@@ -75,12 +86,15 @@ def place(world: str, horizon: int) -> tuple[Mdp, float]:
     return mdp, mdp.solve(softmax(along_the_way(mdp, 1.0))).j
 
 
-def judge(drawn: Any, arm: str, rng: np.random.Generator) -> tuple[Floats, int]:
+def judge(drawn: Drawn, arm: str, rng: np.random.Generator, memory: TransitionMemory) -> tuple[Floats, int]:
     """Return the arm's advantages, shape (N, horizon), and the steps its forks took."""
     name, _, limit = arm.partition(":")
-    if name not in FORKING:
+    if name not in FORKING | REMEMBERING:
         return METHODS[name](drawn, rng), 0
-    credit = with_forks(drawn, DEFAULT_FORKS[name], rng, int(limit) if limit else None)
+    if name in REMEMBERING:
+        credit = replace(drawn.credit, memory=memory)
+    else:
+        credit = with_forks(drawn, DEFAULT_FORKS[name], rng, int(limit) if limit else None)
     whole = len(drawn.truth)
     out = np.zeros_like(drawn.truth)
     for row, values in zip(out, ESTIMATORS[name](credit), strict=False):
@@ -94,17 +108,28 @@ def learn_tabular(run: Run) -> list[float]:
     rng = np.random.default_rng([run.seed, run.horizon])
     # The same small noise for every arm: exactly uniform, some worlds have no gradient.
     logits = 0.1 * rng.standard_normal(mdp.uniform().shape)
-    spent = 0
+    spent, memory = 0, TransitionMemory()
     at, reached = [0.0], [mdp.solve(softmax(logits)).j]
     while spent < run.budget:
         pi = softmax(logits)
         drawn = draw(mdp, pi, groups=TASKS[run.policy], group=GROUP, rng=rng)
-        estimate, forked = judge(drawn, run.arm, rng)
+        estimate, forked = judge(drawn, run.arm, rng, memory)
         spent += int(drawn.live.sum()) + forked
-        logits = logits + run.lr * gradient_of(drawn, estimate)
+        gradient = gradient_of(drawn, estimate)
+        logits = logits + min(run.lr, furthest(drawn, gradient, run.kl)) * gradient
         at.append(spent / run.budget)
         reached.append(mdp.solve(softmax(logits)).j)
     return gains(at, reached, reached[0], best)
+
+
+def furthest(drawn: Drawn, gradient: Floats, kl: float) -> float:
+    """Return the step along a gradient at which the batch's turns have moved by ``kl`` on average."""
+    if kl <= 0:
+        return math.inf
+    # KL(p || p') of softmax tables is half the variance of the logits' change under p, to second order.
+    centred = gradient - (drawn.pi * gradient).sum(axis=1, keepdims=True)
+    moved = 0.5 * (drawn.pi * centred**2).sum(axis=1)[drawn.mdp.observation[drawn.sample.states[drawn.live]]].mean()
+    return math.sqrt(kl / moved) if moved > 0 else math.inf
 
 
 def gains(at: list[float], reached: list[float], low: float, best: float) -> list[float]:
@@ -179,8 +204,17 @@ def ranks(values: Iterable[float]) -> Floats:
     return np.argsort(np.argsort(np.asarray(list(values)))).astype(float)
 
 
+def against(other: Floats, mine: Floats, rng: np.random.Generator) -> list[float]:
+    """How many times as much another arm needed, seeds against seeds, with the 95 % interval of a bootstrap."""
+    again = [iqm(rng.choice(other, len(other))) / iqm(rng.choice(mine, len(mine))) for _ in range(1000)]
+    low, high = np.quantile(again, [0.025, 0.975])
+    return [round(iqm(other) / iqm(mine), 3), round(float(low), 3), round(float(high), 3)]
+
+
 def report(curves: dict[Run, list[float]], cosines: dict[tuple[str, int], dict[str, float]]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
+    episodes = {run.horizon: run.budget / run.horizon for run in curves}
+    to_90: dict[str, Floats] = {}
     places = sorted({(run.world, run.horizon) for run in curves})
     arms = [arm for arm in ARMS if any(run.arm == arm for run in curves)]
     seeds = sorted({run.seed for run in curves})
@@ -192,6 +226,7 @@ def report(curves: dict[Run, list[float]], cosines: dict[tuple[str, int], dict[s
         area = table[arm].mean(axis=2)
         there = table[arm] >= 0.9
         needed = np.where(there.any(axis=2), POINTS[there.argmax(axis=2)], 1.0)
+        to_90[arm] = needed
         long = [i for i, (_, horizon) in enumerate(places) if horizon >= 16]
         out["arms"][arm] = {
             "area": with_interval(area, rng),
@@ -202,7 +237,13 @@ def report(curves: dict[Run, list[float]], cosines: dict[tuple[str, int], dict[s
             "curve": [round(iqm(table[arm][:, :, i]), 4) for i in range(len(POINTS))],
         }
         for i, (world, horizon) in enumerate(places):
-            figures = {"area": round(float(area[i].mean()), 4), "budget_to_90": round(float(needed[i].mean()), 4)}
+            figures = {
+                "area": round(float(area[i].mean()), 4),
+                "reached_90": round(float(there[i].any(axis=1).mean()), 4),
+                "episodes_to_90": round(iqm(needed[i]) * episodes[horizon], 1),
+            }
+            if "grpo" in to_90:
+                figures["grpo_needs_times"] = against(to_90["grpo"][i], needed[i], rng)
             out["places"].setdefault(f"{world}/{horizon}", {})[arm] = figures
     # Arms that cost nothing more: forks buy fidelity with budget, which is another question.
     plain = [arm for arm in arms if arm not in FORKING and ":" not in arm]
@@ -251,6 +292,7 @@ def main() -> int:
     parser.add_argument("--arm", action="append", choices=ARMS, help="repeatable; default all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=120, help="budget: batches of an arm that does not fork")
+    parser.add_argument("--kl", type=float, default=0.01, help="trust region of an update of the table; 0: none")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--runs", type=Path, default=Path("runs/credit-learning"), help="folder of what is done")
     parser.add_argument("--quick", action="store_true", help="three worlds, 8 turns, two seeds, a short budget")
@@ -269,7 +311,9 @@ def main() -> int:
         if args.policy == "tabular":
             trial = {
                 (arm, lr): [
-                    Run("tabular", world, tuning, arm, seed, batches, lr) for world in worlds for seed in TUNING
+                    Run("tabular", world, tuning, arm, seed, batches, lr, args.kl)
+                    for world in worlds
+                    for seed in TUNING
                 ]
                 for arm in arms
                 for lr in LRS
@@ -279,7 +323,9 @@ def main() -> int:
                 best[arm] = max(LRS, key=lambda lr: np.mean([curves[run] for run in trial[arm, lr]]))
         measured = [pool.submit(fidelity, world, horizon) for world in worlds for horizon in horizons]
         wanted = [
-            Run(args.policy, world, horizon, arm, seed, batches, best[arm])
+            Run(
+                args.policy, world, horizon, arm, seed, batches, best[arm], args.kl if args.policy == "tabular" else 0.0
+            )
             for horizon in sorted(horizons, reverse=True)
             for world in worlds
             for arm in arms
@@ -292,7 +338,14 @@ def main() -> int:
         "thinkact": thinkact.__version__,
         "machine": f"{platform.machine()}, {args.workers} workers",
         "policy": args.policy,
-        "settings": {"seeds": seeds, "batches": batches, "tasks": TASKS[args.policy], "group": GROUP, "lr": best},
+        "settings": {
+            "seeds": seeds,
+            "batches": batches,
+            "tasks": TASKS[args.policy],
+            "group": GROUP,
+            "lr": best,
+            "kl": args.kl,
+        },
         "seconds": round(time.perf_counter() - start, 1),
         **report(done, cosines),
     }
