@@ -21,6 +21,8 @@ _STYLE = (
 )
 _WIDTH, _HEIGHT, _LEFT, _BASE = 720, 260, 46, 220
 _COLOURS = {"success": "#1f77b4", "score": "#c9a227", "rollout": "#1f77b4", "learn": "#d62728"}
+#: Columns of a histogram over time.
+_COLUMNS = 60
 #: Characters of one text of a transcript that are shown.
 _CLIP = 1200
 
@@ -50,6 +52,9 @@ def run_report(
     if rl:
         parts.append("<h2>Learning curve (batches of training tasks; steps on a logarithmic axis)</h2>" + _curve(rl))
         parts.append("<h2>Where the time went (seconds per step)</h2>" + _times(rl))
+        parts.append(
+            "<h2>What the batches were made of (height: share of the attempts; blue: solved)</h2>" + _over_time(rl)
+        )
     if measured:
         parts.append("<h2>Held-out success by difficulty</h2>" + _difficulty(measured))
     shown = _telling(trained)
@@ -150,6 +155,44 @@ def _difficulty(episodes: Sequence[Episode]) -> str:
         )
         ticks.append((x + wide * 0.4, f"{level:g} (n={len(found[level])})"))
     return _frame(body, 1.0, ticks)
+
+
+def _kinds(row: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return attempts and solved ones of a batch by arm, or where there are no arms by difficulty."""
+    arms = [name.partition("/")[2] for name in row if name.startswith("attempts/")]
+    if arms:
+        return {arm: (row[f"attempts/{arm}"], row[f"attempts/{arm}"] * row.get(f"success/{arm}", 0.0)) for arm in arms}
+    return {f"difficulty {level}": (tried, solved) for level, (tried, solved) in row.get("difficulty", {}).items()}
+
+
+def _over_time(rl: Sequence[Mapping[str, Any]]) -> str:
+    """Draw a histogram of what was tried for each batch (or run of batches), side by side."""
+    batches = [_kinds(row) for row in rl]
+    kinds = sorted({kind for batch in batches for kind in batch}, key=lambda kind: (len(kind), kind))
+    if not kinds:
+        return "<p class=a>Nothing was scored.</p>"
+    each = -(-len(rl) // _COLUMNS)
+    parts = [batches[at : at + each] for at in range(0, len(batches), each)]
+    left, line = 130, 34
+    wide = (_WIDTH - left) / len(parts)
+    body = ""
+    for number, kind in enumerate(kinds):
+        base = (number + 1) * line
+        body += f'<text x="{left - 6}" y="{base - 4}" text-anchor="end" font-size="11">{escape(kind)}</text>'
+        body += f'<line x1="{left}" y1="{base}" x2="{_WIDTH}" y2="{base}" stroke="#ddd"/>'
+        for at, part in enumerate(parts):
+            every = sum(tried for batch in part for tried, _ in batch.values()) or 1.0
+            tried, solved = (sum(batch.get(kind, (0.0, 0.0))[i] for batch in part) / every for i in (0, 1))
+            for share, colour in ((tried, "#ccc"), (solved, _COLOURS["success"])):
+                tall = share * (line - 6)
+                body += (
+                    f'<rect x="{left + at * wide:.1f}" y="{base - tall:.1f}" width="{wide * 0.85:.1f}" '
+                    f'height="{tall:.1f}" fill="{colour}"/>'
+                )
+    foot = len(kinds) * line + 16
+    body += f'<text x="{left}" y="{foot}" font-size="11">step {int(rl[0]["step"]) + 1}</text>'
+    body += f'<text x="{_WIDTH}" y="{foot}" text-anchor="end" font-size="11">step {int(rl[-1]["step"]) + 1}</text>'
+    return f'<svg viewBox="0 0 {_WIDTH + 10} {foot + 8}">{body}</svg>'
 
 
 def _telling(episodes: Sequence[Episode]) -> Episode | None:

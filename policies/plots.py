@@ -147,6 +147,8 @@ class TensorBoard:
         at = step
         if name in STAGES and name != stage:
             stage, at = "held-out", STAGES.index(name)
+        elif name.startswith("rl-"):  # measured after so many batches
+            stage, at = "eval", int(name.removeprefix("rl-"))
         else:
             self._last[stage] = step
         for key, value in values.items():

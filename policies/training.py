@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,7 @@ class Trainer:
                     policy.sync()
                     evaluations["imitation"] = self._evaluate(test, "imitation", policy)
                 if config.rl.steps:
-                    self._reinforce(loaded, policy, train)
+                    self._reinforce(loaded, policy, train, test)
                     policy.sync()
                     evaluations["rl"] = self._evaluate(test, "rl", policy)
                 self._export(loaded)
@@ -161,7 +162,7 @@ class Trainer:
             self.reporter.note(f"loss {values['loss']:.3f}")
             self._maybe_save("sft", step + 1, total, learner, loaded)
 
-    def _reinforce(self, loaded: LoadedModel, policy: HFPolicy, arms: Arms) -> None:
+    def _reinforce(self, loaded: LoadedModel, policy: HFPolicy, arms: Arms, test: Arms) -> None:
         options = self.config.rl
         with Sampling(self.config, loaded, policy, arms, self.reporter) as sampling:
             learner = self._learner(loaded, options.lr, sampling.turns)
@@ -183,6 +184,12 @@ class Trainer:
             self.reporter.stage("reinforcement", options.steps * per_step, done * per_step)
             pipeline = sampling.pipeline
             for step in range(done, options.steps):
+                if self.config.eval.every and step and step % self.config.eval.every == 0:
+                    # At the begin of a step, so that a run that was killed here measures after all.
+                    with sampling.turns or nullcontext():
+                        policy.sync()
+                        self._evaluate(test, f"rl-{step:05d}", policy)
+                    self.reporter.stage("reinforcement", options.steps * per_step, step * per_step)
                 start = time.perf_counter()
                 for number in range(step + pipeline.ahead, min(step + pipeline.lag + 1, options.steps)):
                     order = Order(number, step, course.plan(options.tasks_per_step))

@@ -113,7 +113,7 @@ class Lessons:
         try:
             found = [episode for file in files for episode in read_episodes(file)]
         except ValueError as error:
-            raise RunError(f"sft.source: {error}") from error
+            raise RunError(f"sft.source: {str(error).splitlines()[0]}") from error
         for episode in found:
             if episode.split != "train":
                 raise RunError(

@@ -38,6 +38,7 @@ class Request:
         seed: int | None,
         file: Path | None,
         settings: dict[str, Any],
+        ray: int | None = None,
         resume: bool,
         runs: Path,
         board: Path | None,
@@ -53,6 +54,8 @@ class Request:
             overrides["model.name"] = model
         if seed is not None:
             overrides["seed"] = seed
+        if ray is not None:
+            overrides["rollout.ray_workers"] = ray
         kept = runs / (name or preset) / "config.json"
         if resume and kept.is_file() and preset == "default" and file is None and not overrides:
             config = _kept(kept)
