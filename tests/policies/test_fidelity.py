@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from thinkact.cli import app
-from thinkact.envs.diagnostic.mdp import Mdp, Outcome, World, along_the_way, softmax
+from thinkact.envs.diagnostic.mdp import Mdp, Outcome, World, along_the_way, ascent, on_the_way, softmax
 from thinkact.envs.diagnostic.worlds import WORLDS, make_world
+from thinkact.policies.advantages import ESTIMATORS, CreditBatch
 from thinkact.policies.credit_bench import Cell, draw_picture, gain_over, run, settings
-from thinkact.policies.fidelity import METHODS, Setting, draw, gradient_of, measure
+from thinkact.policies.fidelity import METHODS, Setting, draw, gradient_of, lived, measure
 
 
 @pytest.mark.parametrize("world", sorted(WORLDS))
@@ -52,6 +54,30 @@ def test_forks_cost_steps_and_find_the_turn_that_matters():
     assert found["state_rtg"].cosine > found["grpo"].cosine + 0.15
     assert found["grpo"].leakage > 0.8 > 0.3 > found["vine"].leakage
     assert found["grpo"].within == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_earlier_batches_saw_is_worth_as_much_as_forks():
+    """A maze's rooms rarely recur within a group; a learner has been in all of them before."""
+    found = measure(Setting("maze", 16), batches=6, methods=("grpo", "state_td", "memory_td", "vine_td"))
+    assert found["memory_td"].steps == 1.0 < found["vine_td"].steps
+    assert found["memory_td"].cosine > found["state_td"].cosine + 0.1
+    assert found["memory_td"].cosine > found["grpo"].cosine + 0.15
+    assert found["memory_td"].cosine > found["vine_td"].cosine - 0.1
+
+
+def test_every_batch_is_the_same_learners_next_one():
+    mdp = Mdp(make_world("maze", 6))
+    path = ascent(mdp)
+    memory = lived(mdp, path, 0.5, groups=2, group=4, rng=np.random.default_rng(0))
+    held = memory.state()
+    drawn = draw(mdp, softmax(on_the_way(path, 0.5)), groups=4, group=4, rng=np.random.default_rng(1))
+    found = METHODS["memory_td"](replace(drawn, memory=memory, size=8), np.random.default_rng(0))
+    assert memory.state() == held  # the others of the measurement are never in it
+    late = CreditBatch(drawn.credit.rewards[8:], drawn.credit.groups[8:], drawn.credit.states[8:], memory=memory.copy())
+    for row, values in zip(found[8:], ESTIMATORS["memory_td"](late), strict=True):
+        np.testing.assert_array_equal(row[: len(values)], values)
+    late = replace(late, memory=None)
+    assert any((row[: len(v)] != v).any() for row, v in zip(found[8:], ESTIMATORS["memory_td"](late), strict=True))
 
 
 def random_world(seed, horizon=12, states=8, actions=3):
