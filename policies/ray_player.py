@@ -138,7 +138,11 @@ class RayPlayer:
                 raise RunError(f"No Ray worker could be started in {PATIENCE_S:.0f} s: has the cluster free CPUs?")
             ended, _ = ray.wait([*running, *self._starting], num_returns=1, timeout=1.0)
             for one in ended:
-                worker, number = running.pop(one) if one in running else (self._starting.pop(one), None)
+                number: int | None = None
+                if one in running:
+                    worker, number = running.pop(one)
+                else:
+                    worker = self._starting.pop(one)
                 try:
                     found = ray.get(one)
                 except self._lost:

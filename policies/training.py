@@ -22,7 +22,7 @@ from thinkact.policies.advantages import FORKING
 from thinkact.policies.advantages_batch import Array
 from thinkact.policies.alarms import alarms
 from thinkact.policies.arms import Arms, check_faults, difficulties
-from thinkact.policies.collect import Order, Played, Sampling, Turns, load_weights, trained_weights
+from thinkact.policies.collect import Order, Played, Sampling, load_weights, trained_weights
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.curriculum import Curriculum, course_figures
 from thinkact.policies.episode import Episode
@@ -39,6 +39,7 @@ from thinkact.policies.streams import Stream, stream
 from thinkact.policies.training_data import Lessons
 from thinkact.policies.training_report import Quiet, Reporter, summary
 from thinkact.policies.training_setup import arithmetic, make_model, policy_options
+from thinkact.policies.turns import Turns
 from thinkact.policies.vine import check_forkable
 
 __all__ = ["Quiet", "Reporter", "TrainResult", "Trainer", "summary"]
@@ -206,9 +207,8 @@ class Trainer:
                     values |= {"staleness": float(step - order.version)}
                 self.dir.save_episodes(f"rl/{step:05d}", batch.episodes)
                 raised = self._alarms(values)
-                if raised:
-                    values["alarms"] = raised
-                self._log("rl", step, {**values, "difficulty": difficulties(batch.episodes)})
+                told = {"difficulty": difficulties(batch.episodes), **({"alarms": raised} if raised else {})}
+                self._log("rl", step, {**values, **told})
                 self.reporter.note("; ".join(raised.values()) or f"success {values['success']:.2f}")
                 stop = bool(raised) and self.config.alarms.action == "stop"
                 self._maybe_save("rl", step + 1, options.steps, learner, loaded, extra=state, now=stop)
