@@ -132,6 +132,7 @@ class WebEnv(ToolEnv[Problem]):
         #: The net difference of each application, as the last verdict saw it.
         self._changes: dict[str, list[Change]] = {}
         self._journal: list[tuple[ToolCall, ...]] = []
+        self._page = ""  # the first one, as text
         super().__init__(split=split, reward=reward, render_mode=render_mode)
         self._names = [sorted(self._templates(infeasible=flag)) for flag in (False, True)]
         if not any(self._names):
@@ -196,10 +197,11 @@ class WebEnv(ToolEnv[Problem]):
         knobs = Knobs(**{**self._knobs.__dict__, "layout": layout})
         self._sites = {name: Site(APPS[name], start, knobs) for name, start in problem.starts.items()}
         first = next(iter(self._sites.values()))
-        self._handle.start({site.app.host: site for site in self._sites.values()}, f"http://{first.app.host}/", now=NOW)
+        sites = {site.app.host: site for site in self._sites.values()}
+        self._page = self._handle.start(sites, f"http://{first.app.host}/", now=NOW)
 
     def _opening(self, task: Task) -> str:
-        return f"{task.prompt}\n\n{self._handle.observe()}"
+        return f"{task.prompt}\n\n{self._page}"
 
     def _run(self, calls: Sequence[Any]) -> tuple[list[ToolResult], bool]:
         self._journal.append(tuple(calls))
@@ -306,7 +308,6 @@ class WebEnv(ToolEnv[Problem]):
     def _replay(self, state: _State) -> None:
         given = self._answer.given
         self._open(self._hidden_part)
-        self._handle.observe()
         for calls in state.journal:
             self._carry_out(calls)
         self._answer.given = given

@@ -79,8 +79,11 @@ def flags(port: int) -> list[str]:
         # One renderer for a context: contexts never share one, and a second in a context costs 20 MB.
         "--renderer-process-limit=1",
         "--disable-site-isolation-trials",
+        # The last of such options counts, so that what Playwright turns off stands here again. RenderDocument makes
+        # a frame and a compositor anew for every page of the same site: half of what opening one costs.
         "--disable-features=IsolateOrigins,site-per-process,SpareRendererForSitePerProcess,HttpsUpgrades,"
-        "HttpsFirstBalancedModeAutoEnable,BackForwardCache,OptimizationHints,MediaRouter,Translate",
+        "HttpsFirstBalancedModeAutoEnable,BackForwardCache,OptimizationHints,MediaRouter,Translate,RenderDocument,"
+        "PaintHolding,AcceptCHFrame,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,LazyFrameLoading",
         "--force-prefers-reduced-motion",
         "--force-color-profile=srgb",
         "--font-render-hinting=none",

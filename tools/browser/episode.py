@@ -15,9 +15,10 @@ from urllib.parse import urljoin, urlsplit
 
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import actions, states
-from thinkact.tools.browser.host import Host, Lease, Window
+from thinkact.tools.browser.contexts import Lease, Window
+from thinkact.tools.browser.host import Host
 from thinkact.tools.browser.server import COOKIE
-from thinkact.tools.browser.tab import Gone, Hung, Late, Tab, closed
+from thinkact.tools.browser.tab import Gone, Hung, Late, closed
 from thinkact.tools.browser.tabs import Tabs
 from thinkact.tools.browser.text import View
 from thinkact.tools.browser.types import ASGIApp, BrowserDied, BrowserFault, BrowserOptions, NotExact, PageMistake
@@ -30,6 +31,12 @@ def _page_start() -> str:
     return files(__package__).joinpath("page_start.js").read_text(encoding="utf-8")
 
 
+def _clock_and_chance(now: datetime | None, seed: int) -> str:
+    clock = None if now is None else (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
+    script = _page_start().replace("NOW", json.dumps(None if clock is None else int(clock * 1000)))
+    return script.replace("SEED", str(seed & 0xFFFFFFFF))
+
+
 class Episode(Tabs):
     """What a :class:`BrowserHandle` drives; everything here runs on the host's loop."""
 
@@ -38,6 +45,8 @@ class Episode(Tabs):
         self.view = View(options)
         self.next_ref = 1
         self.settled = True
+        #: The first page as text, whole.
+        self.opening = ""
 
     @classmethod
     async def start(
@@ -56,23 +65,24 @@ class Episode(Tabs):
         Raises:
             BrowserFault: There is no context, or the page could not be opened.
         """
-        lease = await host.lease(Window(options.width, options.height, options.headful))
+        script = f"{_clock_and_chance(now, seed)}\n{init_script or ''}"
+        lease = await host.lease(Window(options.width, options.height, options.headful, script))
         episode = cls(host, lease, options, sites)
         try:
             async with lease.chromium.turns:
-                await episode._begin(now, init_script, seed)
-                deadline = episode.deadline()
-                await episode.open(url, deadline)
-                await episode.look(deadline)
+                await episode._begin(url)
                 if not episode.settled:
                     raise BrowserFault(f"{url} did not finish loading within {options.action_timeout:g} s.")
                 if not episode.tab.seen["url"].startswith("http://"):
                     raise BrowserFault(f"{url} could not be opened.")
+                episode.opening = episode.view.show(episode, 1, whole=True)
         except BrowserFault:
             episode.close()
             raise
         except Exception as error:
             fault = BrowserDied(str(error)) if closed(error) else episode._fault(f"{url}: {error or 'no answer'}")
+            if isinstance(fault, BrowserDied):
+                host.retire(lease.chromium)
             episode.close()
             raise fault from error
         except BaseException:
@@ -80,22 +90,17 @@ class Episode(Tabs):
             raise
         return episode
 
-    async def _begin(self, now: datetime | None, init_script: str | None, seed: int) -> None:
-        context = self.lease.context
+    async def _begin(self, url: str) -> None:
         self.host.server.admit(self.visit)
-        clock = None if now is None else (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
-        script = _page_start().replace("NOW", json.dumps(None if clock is None else int(clock * 1000)))
-        script = script.replace("SEED", str(seed & 0xFFFFFFFF))
-        context.on("page", self._on_page)
-        context.on("dialog", self._on_dialog)
-        tab = Tab(self.lease.page, self.lease.cdp, self.changed)
+        self._hear(self.lease.context, "page", self._on_page)
+        self._hear(self.lease.context, "dialog", self._on_dialog)
+        tab = self.lease.tab
+        tab.changed = self.changed
         self.tabs.append(tab)
         self._watch(tab)
-        await asyncio.gather(
-            context.add_cookies(self.passes()),
-            context.add_init_script(script=f"{script}\n{init_script or ''}"),
-            tab.open(),
-        )
+        await self.lease.context.add_cookies(self.passes())
+        await tab.replace(url)
+        await self.look(self.deadline())
 
     # What the outside sees.
 

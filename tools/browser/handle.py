@@ -38,8 +38,8 @@ class BrowserHandle:
         now: datetime | None = None,
         init_script: str | None = None,
         seed: int = 0,
-    ) -> None:
-        """Open ``url`` in a fresh context; whatever was open before is gone.
+    ) -> str:
+        """Open ``url`` in a context without a trace of any episode before; what was open is gone.
 
         Args:
             sites: Host to application, ``{"shop.test": app}``. Nothing else exists for the pages: no other host,
@@ -49,6 +49,9 @@ class BrowserHandle:
                 the clock of the machine. The zone is UTC, the language en-US.
             init_script: JavaScript that runs in every page before its own.
             seed: Of ``Math.random`` in the pages.
+
+        Returns:
+            The page as text, as :meth:`observe` does.
 
         Raises:
             ValueError: A host that does not end in ``.test``, or a URL that is on none of the sites.
@@ -68,11 +71,12 @@ class BrowserHandle:
             episode = Episode.start(host, self.options, sites, url, now=now, init_script=init_script, seed=seed)
             try:
                 self._episode = host.call(episode, 3 * START + self.options.action_timeout)
-                return
+                return self._episode.opening
             except BrowserFault as fault:
                 # What died since it was used last is replaced at once.
                 if last or not (host.broken or isinstance(fault, BrowserDied)):
                     raise
+        raise AssertionError("the last try returns or raises")
 
     def observe(self, page: int = 1) -> str:
         """Return the page as text, whole (never as a difference).

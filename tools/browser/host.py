@@ -7,59 +7,25 @@ import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from thinkact.tools.browser.chrome import find_chrome, flags
+from thinkact.tools.browser.contexts import USES, Chromium, Lease, Window, prepare, wash
 from thinkact.tools.browser.server import Server
 from thinkact.tools.browser.tab import closed
 from thinkact.tools.browser.types import BrowserFault
 
 T = TypeVar("T")
 
-#: Episodes that may make one Chromium work at the same time; more wait for their turn.
-ACTIVE = 4
 #: Contexts that one Chromium holds before another is started, as long as there are cores for it.
 CONTEXTS = 16
-#: Contexts that one Chromium serves before it is replaced: what it leaks goes with it.
+#: Episodes that one Chromium serves before it is replaced: what it leaks goes with it.
 RECYCLE = 300
 #: Seconds for the start of a browser or of a context.
 START = 60.0
-#: Fresh contexts that are kept ready for one kind of window, at most.
+#: Contexts that are kept ready beyond those in use, at most.
 SPARES = 4
-
-
-@dataclass(frozen=True)
-class Window:
-    """What contexts must have in common to be handed out for one another."""
-
-    width: int
-    height: int
-    headful: bool
-
-
-@dataclass
-class Chromium:
-    """One browser process and what it holds."""
-
-    browser: Any
-    headful: bool
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ACTIVE))
-    spares: dict[Window, list[asyncio.Task[Lease]]] = field(default_factory=dict)
-    live: int = 0
-    served: int = 0
-    dead: bool = False
-
-
-@dataclass
-class Lease:
-    """A context that nobody has used yet, with one blank page and a CDP session to it."""
-
-    chromium: Chromium
-    context: Any
-    page: Any
-    cdp: Any
 
 
 class Host:
@@ -110,36 +76,87 @@ class Host:
         for _ in range(2):
             chromium = await self._chromium(window.headful)
             try:
-                spares = chromium.spares.setdefault(window, [])
-                # One that is ready before one that is being made.
-                spares.sort(key=lambda task: not task.done())
-                made = spares.pop(0) if spares else asyncio.create_task(self._prepare(chromium, window))
-                chromium.live += 1
-                chromium.served += 1
-                try:
-                    lease = await asyncio.wait_for(made, START)
-                except BaseException:
-                    chromium.live -= 1
-                    raise
-                # As many as are in use, so that episodes that end together begin together too.
-                while len(spares) < min(SPARES, chromium.live) and chromium.served + len(spares) < RECYCLE:
-                    spares.append(asyncio.create_task(self._prepare(chromium, window)))
-                    spares[-1].add_done_callback(_seen)
-                return lease
+                return await self._take(chromium, window)
             except Exception as failure:
                 error = failure
-                self._retire(chromium)
+                self.retire(chromium)
         raise BrowserFault(f"no browser context could be made: {error}") from error
 
-    def release(self, lease: Lease) -> None:
-        """Take a context back, to be thrown away; called on the loop."""
+    async def _take(self, chromium: Chromium, window: Window) -> Lease:
+        chromium.live += 1
+        chromium.served += 1
+        try:
+            lease = await asyncio.wait_for(self._spare(chromium, window), START)
+        except BaseException:
+            chromium.live -= 1
+            raise
+        # As many as are in use, so that episodes that end together begin together too.
+        spares = chromium.spares[window] = chromium.spares.pop(window, [])
+        # A spare with a window would cover the one that is worked in.
+        if chromium in self._browsers and chromium.served < RECYCLE and not window.headful:
+            while len(spares) < min(SPARES, chromium.live):
+                spares.append(asyncio.create_task(self._later_made(chromium, window)))
+                spares[-1].add_done_callback(_seen)
+        self._spare_less(chromium)
+        return lease
+
+    async def _spare(self, chromium: Chromium, window: Window) -> Lease:
+        spares = chromium.spares.setdefault(window, [])
+        while spares:
+            spares.sort(key=lambda task: not task.done())  # one that is ready before one that is being made
+            made = spares.pop(0)
+            try:
+                if made.done():
+                    return made.result()
+                with chromium.turns.hurry():
+                    return await made
+            except Exception:
+                if chromium.dead or not chromium.browser.is_connected():
+                    raise
+        return await prepare(chromium, window)
+
+    async def _later_made(self, chromium: Chromium, window: Window) -> Lease:
+        await chromium.turns.rest()
+        return await prepare(chromium, window)
+
+    async def _washed(self, lease: Lease, hosts: Sequence[str]) -> Lease:
+        try:
+            return await asyncio.wait_for(wash(lease, hosts), START)
+        except BaseException:
+            self.later(quietly(lease.context.close()))
+            raise
+
+    def _spare_less(self, chromium: Chromium) -> None:
+        """Throw away what is more than can be of use; what was asked for last is kept longest."""
+        most = max(SPARES, chromium.live)
+        for window in list(chromium.spares):
+            spares = chromium.spares[window]
+            while spares and sum(map(len, chromium.spares.values())) > most:
+                self.later(_unmade(spares.pop()))
+            if not spares:
+                del chromium.spares[window]
+
+    def release(self, lease: Lease, hosts: Sequence[str]) -> None:
+        """Take a context back; called on the loop.
+
+        Args:
+            lease: The context.
+            hosts: Those that answered its episode, if it may serve another; none throws it away.
+        """
         chromium = lease.chromium
         chromium.live -= 1
-        self.later(quietly(lease.context.close()))
-        if chromium.live == 0 and (chromium not in self._browsers or chromium.served >= RECYCLE):
+        over = chromium not in self._browsers or chromium.served >= RECYCLE
+        if not hosts or over or lease.uses + 1 >= USES:
+            self.later(quietly(lease.context.close()))
+        else:
+            spares = chromium.spares.setdefault(lease.window, [])
+            spares.append(self.loop.create_task(self._washed(lease, hosts)))
+            spares[-1].add_done_callback(_seen)
+            self._spare_less(chromium)
+        if chromium.live == 0 and over:
             self.later(self._shut(chromium))
 
-    def _retire(self, chromium: Chromium) -> None:
+    def retire(self, chromium: Chromium) -> None:
         """Hand out nothing more of a browser; it ends with its last episode."""
         if chromium in self._browsers:
             self._browsers.remove(chromium)
@@ -220,10 +237,11 @@ class Host:
                 handle_sighup=False,
                 timeout=START * 1000,
             )
+            root = await browser.new_browser_cdp_session()
         except Exception as error:
             self.broken = closed(error)
             raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
-        chromium = Chromium(browser, headful)
+        chromium = Chromium(browser, root, headful)
 
         def gone(_: Any) -> None:
             chromium.dead = True
@@ -232,20 +250,6 @@ class Host:
 
         browser.on("disconnected", gone)
         return chromium
-
-    async def _prepare(self, chromium: Chromium, window: Window) -> Lease:
-        context = await chromium.browser.new_context(
-            viewport={"width": window.width, "height": window.height},
-            locale="en-US",
-            timezone_id="UTC",
-            reduced_motion="reduce",
-            color_scheme="light",
-            service_workers="block",
-            accept_downloads=False,
-            permissions=[],
-        )
-        page = await context.new_page()
-        return Lease(chromium, context, page, await context.new_cdp_session(page))
 
     async def _shut(self, chromium: Chromium) -> None:
         if chromium in self._browsers:
@@ -267,6 +271,11 @@ def _seen(task: asyncio.Task[Any]) -> None:
     """Look at how a task ended, so that nobody complains that nobody did."""
     if not task.cancelled():
         task.exception()
+
+
+async def _unmade(task: asyncio.Task[Lease]) -> None:
+    """Throw a context away that is ready, or still being made."""
+    await quietly((await task).context.close())
 
 
 async def quietly(work: Any) -> None:

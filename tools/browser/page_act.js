@@ -157,6 +157,15 @@ const store = (kind, entries) => {
   } catch {}
   return {};
 };
+// After an episode, on an empty page: nothing of it is left in the tab.
+const wipe = () => {
+  globalThis.name = "";
+  const left = [];
+  if (history.length !== 1) left.push(`${history.length} entries of history`);
+  if (document.referrer) left.push("a referrer");
+  if (globalThis.opener) left.push("an opener");
+  return { left };
+};
 const put = (saved) => {
   const list = queryAll(document, FIELDS);
   let typed = null; // what belongs into the field with the focus, which is typed

@@ -32,6 +32,8 @@ class Visit:
         self.changed = changed
         self.token = secrets.token_urlsafe(16)
         self.fault: str | None = None
+        #: Hosts that were asked for something, in order.
+        self.met: dict[str, None] = {}
         self._open: dict[int, float] = {}
         self._work: set[asyncio.Future[None]] = set()
         self._count = 0
@@ -160,6 +162,8 @@ class Server:
             headers.append((name, value))
         visit = self._visits.get(token)
         app = visit.sites.get(host) if visit else None
+        if visit is not None and app is not None:
+            visit.met[host] = None
         if visit is None or app is None:
             await _refuse(send, 403, "There is nothing here.")
             return
@@ -179,6 +183,10 @@ def _take(cookies: str, token: str) -> tuple[str, str]:
 
 async def _refuse(send: _Send, status: int, text: str) -> None:
     body = text.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"referrer-policy", b"no-referrer"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

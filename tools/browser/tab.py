@@ -30,7 +30,7 @@ def _reader() -> str:
     parts = [
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("page_dom.js", "page_read.js", "page_act.js")
     ]
-    offered = "look, glance, locate, set, select, scroll, put, store, focus, selectAll, waitFor"
+    offered = "look, glance, locate, set, select, scroll, put, store, focus, selectAll, waitFor, wipe"
     # An element may have that id: only what the world itself holds counts.
     begin = f'"use strict"; if (Object.hasOwn(globalThis, "{READER}")) return;'
     end = f'Object.defineProperty(globalThis, "{READER}", {{ value: {{ {offered} }} }});'
@@ -71,6 +71,8 @@ class Tab:
         self.before: list[str] = []
         self._world: int | None = None
         self._frame = ""
+        #: Whether something happened to it after which it serves nobody else.
+        self.odd = False
         #: Whether its scripts are off.
         self.stopped = False
         self._hangs = 0
@@ -150,11 +152,11 @@ class Tab:
             Gone: The tab was closed.
             BrowserFault: It did not answer even then.
         """
-        expression = f"{READER}.{function}({', '.join(json.dumps(each) for each in arguments)})"
+        question = f"{READER}.{function}({', '.join(json.dumps(each) for each in arguments)})"
         try:
             # Somewhat later than the page's own limit: a page that lives answers before.
             async with asyncio.timeout(max(0.01, deadline - time.monotonic()) + 0.5):
-                return await self._evaluate(expression)
+                return await self._ask(question)
         except TimeoutError:
             raise (Hung if await self.stop() else Late) from None
 
@@ -174,6 +176,18 @@ class Tab:
         answer = await self.call("glance" if self.stopped else "look", reading, deadline=deadline)
         return answer["done"], {**answer["page"], "number": self._readings}
 
+    async def replace(self, url: str) -> None:
+        """Begin to open an address in the place of an empty page: history holds nothing before it."""
+        await self.cdp.send("Runtime.evaluate", {"expression": f"location.replace({json.dumps(url)})"})
+
+    def renew(self) -> None:
+        """Forget what was seen: the tab is for another episode."""
+        self.changed = lambda: None
+        self.seen, self.shown, self.before = {}, 0, []
+        self._readings, self._world = 0, None
+        self._loads.clear()
+        self._requests.clear()
+
     def show(self, page: dict[str, Any]) -> None:
         """Make a reading the one that was seen."""
         before = self.seen.get("url", "")
@@ -190,6 +204,7 @@ class Tab:
         Raises:
             BrowserFault: It does not answer even so.
         """
+        self.odd = True  # and what it was doing was cut short
         try:
             await self.give_up()
             with contextlib.suppress(TimeoutError):
@@ -214,11 +229,16 @@ class Tab:
         await self.cdp.send("Emulation.setScriptExecutionDisabled", {"value": not on})
         self.stopped = not on
 
-    async def _evaluate(self, expression: str) -> Any:
+    async def _ask(self, question: str) -> Any:
         for _ in range(20):
+            expression, new = question, self._world is None
             try:
-                if self._world is None:
-                    await self._enter()
+                if new:
+                    # Together with the first question: one trip less for every page.
+                    expression = f"{_reader()}\n{question}"
+                    where = {"frameId": self._frame, "worldName": WORLD}
+                    made = await self.cdp.send("Page.createIsolatedWorld", where)
+                    self._world = made["executionContextId"]
                 answer = await self.cdp.send(
                     "Runtime.evaluate",
                     {
@@ -235,17 +255,15 @@ class Tab:
                     raise BrowserFault(f"the page is gone: {error}") from error
                 self._world = None  # another document took the place of this one
                 continue
+            except BaseException:
+                if new:
+                    self._world = None  # nobody knows whether the reader is there
+                raise
             if trouble := answer.get("exceptionDetails"):
                 said = trouble.get("exception", {}).get("description") or trouble.get("text")
                 raise BrowserFault(f"the page could not be read: {said}")
             return answer["result"].get("value")
         raise BrowserFault("the page replaces itself without an end.")
-
-    async def _enter(self) -> None:
-        made = await self.cdp.send("Page.createIsolatedWorld", {"frameId": self._frame, "worldName": WORLD})
-        world = made["executionContextId"]
-        await self.cdp.send("Runtime.evaluate", {"expression": _reader(), "contextId": world})
-        self._world = world
 
     # Counters. What a renderer tells of navigations and requests comes before its answer to a later question.
 

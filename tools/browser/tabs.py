@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from thinkact.tools.browser.host import START, Host, Lease, quietly
+from thinkact.tools.browser.contexts import Lease
+from thinkact.tools.browser.host import START, Host, quietly
 from thinkact.tools.browser.server import Visit
 from thinkact.tools.browser.tab import Tab
 from thinkact.tools.browser.text import told
@@ -44,6 +45,7 @@ class Tabs:
         self._epoch = 0
         self._event = asyncio.Event()
         self._attaching: dict[Any, asyncio.Task[None]] = {}
+        self._heard: list[tuple[Any, str, Callable[[Any], Any]]] = []
 
     @property
     def tab(self) -> Tab:
@@ -55,12 +57,20 @@ class Tabs:
         if not self.closed:
             self.closed = True
             self.host.server.dismiss(self.visit)
-            self.host.release(self.lease)
+            for emitter, event, handler in self._heard:
+                emitter.remove_listener(event, handler)
+            whole = self.lease.tab in self.tabs and not (self.visit.fault or self._opening or self._attaching)
+            again = whole and not any(tab.odd or tab.doomed for tab in self.tabs)
+            self.host.release(self.lease, list(self.visit.met) if again else [])
 
     def changed(self) -> None:
         """A counter changed: whoever waits looks again."""
         self._epoch += 1
         self._event.set()
+
+    def _hear(self, emitter: Any, event: str, handler: Callable[[Any], Any]) -> None:
+        emitter.on(event, handler)
+        self._heard.append((emitter, event, handler))
 
     def _on_page(self, page: Any) -> None:
         if self._opening:
@@ -114,10 +124,10 @@ class Tabs:
                 self.visit.fault = self.visit.fault or "the page's process died."
             self.changed()
 
-        tab.cdp.on("Page.windowOpen", opens)
-        tab.page.on("close", lambda _: self._on_closed(tab))
-        tab.page.on("crash", crashed)
-        tab.page.on("download", lambda _: self.notes.append("A download was refused."))
+        self._hear(tab.cdp, "Page.windowOpen", opens)
+        self._hear(tab.page, "close", lambda _: self._on_closed(tab))
+        self._hear(tab.page, "crash", crashed)
+        self._hear(tab.page, "download", lambda _: self.notes.append("A download was refused."))
 
     def _give_up_opening(self) -> None:
         self._opening = 0

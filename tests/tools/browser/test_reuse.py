@@ -1,0 +1,146 @@
+"""A context serves one episode after another, and none of them can tell: nothing of the one before is left."""
+
+import pytest
+
+LEAVES = """<title>T</title><p id=p>start</p><button id=b>Leave</button><a href=#x>hash</a>
+<iframe src='http://in.shop.test/in'></iframe><script src=/kept.js></script><img src=/kept.svg><script>
+const used = new Promise((done, failed) => {
+    const asked = indexedDB.open('left', 1);
+    asked.onupgradeneeded = () => asked.result.createObjectStore('s').put('left', 'k');
+    asked.onsuccess = () => { asked.result.close(); done(); };
+    asked.onerror = failed;
+});
+b.onclick = async () => {
+    document.cookie = 'left=1; max-age=1000';
+    localStorage.left = sessionStorage.left = '1';
+    name = 'left';
+    history.pushState({left: 1}, '', '/two');
+    await used;
+    await navigator.storage?.getDirectory?.().then((d) => d.getFileHandle('left', {create: true})).catch(() => {});
+    window.open('/popup', 'pop');
+    addEventListener('unload', () => navigator.sendBeacon('/beacon', 'left'));
+    p.textContent = 'left';
+};
+</script>"""
+ASKS = """<title>T</title><p id=p>start</p>
+<a href=# id=a style='position:absolute;left:0;top:0;width:1280px;height:720px'>over</a><script src=/kept.js></script><img src=/kept.svg><iframe src='http://in.shop.test/ask'></iframe><script>
+const found = [];
+const say = (what, is) => found.push(what + '=' + is);
+say('cookie', document.cookie); say('local', Object.keys(localStorage)); say('session', Object.keys(sessionStorage));
+say('name', name); say('history', history.length + JSON.stringify(history.state)); say('referrer', document.referrer);
+say('opener', window.opener); say('navigation', performance.getEntriesByType('navigation')[0].type);
+say('random', Math.random());
+const inner = new Promise((r) => addEventListener('message', (e) => r(e.data)));
+(async () => {
+    say('databases', (await indexedDB.databases()).map((each) => each.name));
+    say('other', await inner);
+    await new Promise((r) => setTimeout(r, 60));
+    say('hovered', a.matches(':hover'));
+    const opened = window.open('', 'pop');
+    say('window', opened ? opened.location.href : 'none');
+    if (opened) opened.close();
+    p.textContent = found.join('; ');
+    document.title = 'asked';
+})();
+</script>"""
+OTHER_LEAVES = """<p id=p>other</p><script>document.cookie = 'left=1'; localStorage.left = sessionStorage.left = '1';
+    indexedDB.open('left', 1).onsuccess = () => p.textContent = 'left other'</script>"""
+OTHER_ASKS = """<p id=p>other</p><script>indexedDB.databases().then((all) => {
+    p.textContent = 'other: ' + [document.cookie, Object.keys(localStorage), Object.keys(sessionStorage), all.length];
+    parent.postMessage(p.textContent, '*');
+});</script>"""
+
+
+def cached(kind, text):
+    return (200, {"content-type": kind, "cache-control": "max-age=1000"}, text)
+
+
+KEPT = {
+    "/kept.js": cached("text/javascript", "var kept = 1"),
+    "/kept.svg": cached("image/svg+xml", "<svg xmlns='http://www.w3.org/2000/svg' width='5' height='5'/>"),
+}
+PAGES = {"/": LEAVES, "/ask": ASKS, "/popup": "<p>popup</p>", "/two": "<p>two</p>", **KEPT}
+OTHER = {"/in": OTHER_LEAVES, "/ask": OTHER_ASKS}
+
+
+def asked(page, site):
+    """What a first page finds, as it is told to the agent, and what it asked its sites for."""
+    page.open(site(PAGES), "/ask", more=others(site))
+    page.do("wait_for", text="hovered")
+    shown = page.do("page")
+    page.do("open_tab", url="http://other.test/ask")
+    page.do("wait_for", text="other:")
+    return shown, page.do("page"), sorted(page.site.requests)
+
+
+def others(site):
+    """Two more sites: one in a frame, of the same domain, and one in a tab."""
+    return {"in.shop.test": site(OTHER), "other.test": site(OTHER)}
+
+
+def context(page):
+    return page.handle._episode.lease.context
+
+
+def test_nothing_of_an_episode_is_left_for_the_next_in_its_context(browse):
+    def site(pages):
+        return type(first.site)(pages)
+
+    first = browse("<p>x</p>", options={"width": 900})
+    other = browse("<p>x</p>", options={"width": 910})  # of its own kind: a context that nobody has used
+    fresh = asked(other, site)
+    assert "cookie=; local=; session=; name=; history=1null; referrer=; opener=null; navigation=navigate" in fresh[0]
+    assert "databases=; other=other: ,,,0; hovered=true; window=about:blank" in fresh[0]
+    assert "other: ,,,0" in fresh[1]
+    used, served = [], 0
+    for _ in range(8):
+        page = first.open(site(PAGES), "/", more=others(site))
+        used.append(context(page))
+        page.do("click", ref=page.ref("button", "Leave"))
+        page.do("open_tab", url="http://other.test/in")
+        page.do("wait_for", text="left other")
+        page.do("switch_tab", n=1)
+        assert "left" in page.lines and "Tabs: *1" in page.text
+        page.do("hover", ref=page.ref("link", "hash"))
+        now = asked(page, site)
+        served += context(page) in used
+        assert now == fresh
+        if served == 2:
+            return
+    raise AssertionError("no context served a second time")
+
+
+def test_a_context_whose_episode_was_odd_serves_nobody_else(browse):
+    page = browse(
+        {"/": "<p>here</p><button onclick='for(;;);'>b</button>", "/2": "<p>two</p>"},
+        options={"action_timeout": 0.7, "width": 920},
+    )
+    page.do("click", ref="e1")
+    assert "ran too long and was stopped" in page.text
+    hung = context(page)
+    for _ in range(4):
+        assert page.open("<p>next</p>").lines == ["next"]
+        assert context(page) is not hung
+
+
+@pytest.mark.parametrize("left", ["cookies", "page"])
+def test_a_wash_that_leaves_something_is_noticed(browse, monkeypatch, left):
+    from thinkact.tools.browser import contexts
+
+    async def nothing(*_):
+        pass
+
+    page = browse("<p>0</p>", options={"width": 930 if left == "cookies" else 940})
+    lease, host = page.handle._episode.lease, page.handle._episode.host
+    if left == "cookies":
+        monkeypatch.setattr(lease.context, "clear_cookies", nothing)
+    else:
+        page.do("open_tab", url="/")
+        monkeypatch.setattr(page.handle._episode.tabs[1].page, "close", nothing)
+    page.handle.close()
+
+    async def wash():
+        with pytest.raises(contexts.Unclean):
+            await contexts.wash(lease, ["shop.test"])
+
+    host.call(wash(), 60)
