@@ -130,8 +130,8 @@ class RayPlayer:
             if self._stopped.is_set():
                 raise Stopped
             while waiting and self._idle:
-                worker, number = self._idle.pop(0), waiting.popleft()
-                running[worker.play.remote(order.version, stored, shards[number])] = (worker, number)
+                worker, first = self._idle.pop(0), waiting.popleft()
+                running[worker.play.remote(order.version, stored, shards[first])] = (worker, first)
             if running:
                 alive = time.monotonic()
             elif time.monotonic() - alive > PATIENCE_S:

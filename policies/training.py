@@ -203,8 +203,9 @@ class Trainer:
                 values |= self._learn(reinforcer, batch, step)
                 now = time.perf_counter()
                 values |= {"learn_seconds": now - learning, "seconds": now - start}
-                if pipeline.lag:
-                    values |= {"staleness": float(step - order.version)}
+                if self.config.rollout.max_staleness is not None:
+                    idle = batch.figures["wait_seconds"] / max(1e-9, values["seconds"])
+                    values |= {"staleness": float(step - order.version), "learner_idle": idle}
                 self.dir.save_episodes(f"rl/{step:05d}", batch.episodes)
                 raised = self._alarms(values)
                 told = {"difficulty": difficulties(batch.episodes), **({"alarms": raised} if raised else {})}

@@ -123,23 +123,26 @@ def _toml(value: Any) -> str:
 
 
 def _check_environment(config: TrainConfig) -> tuple[bool, str]:
-    """Let the expert solve one task: that needs the corpus or the sandbox, whichever the environment uses."""
+    """Let the expert solve one task of every arm: that needs the corpus or the sandbox, whichever there is used."""
     from thinkact.cli_common import explain
     from thinkact.policies.rollout import rollout
     from thinkact.policies.scripted import ExpertPolicy
 
-    env = config.env
-    try:
-        check_env(env.id, {**env.kwargs, "split": config.eval.split})
-        episode = rollout(env.id, ExpertPolicy(), episodes=1, concurrency=1, env_kwargs=env.kwargs)[0]
-    except Exception as error:
-        message = explain(error)
-        if message is None:
-            raise
-        return False, message
-    if episode.error is not None or not episode.success:
-        return False, f"the scripted expert failed on {episode.task_id}: {episode.error or 'not solved'}"
-    return True, f"{env.id}: the scripted expert solved {episode.task_id}"
+    found = []
+    for arm in config.arms:
+        env_id = arm.id or config.env.id
+        try:
+            check_env(env_id, {**arm.kwargs, "split": config.eval.split})
+            episode = rollout(env_id, ExpertPolicy(), episodes=1, concurrency=1, env_kwargs=arm.kwargs)[0]
+        except Exception as error:
+            message = explain(error)
+            if message is None:
+                raise
+            return False, message
+        if episode.error is not None or not episode.success:
+            return False, f"the scripted expert failed on {episode.task_id}: {episode.error or 'not solved'}"
+        found.append(f"{env_id}: the scripted expert solved {episode.task_id}")
+    return True, "; ".join(found)
 
 
 def _check_model(name: str) -> tuple[bool, str]:
@@ -193,7 +196,8 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
     from thinkact.leaderboard import summarise, table
 
     config = request.config
-    check_env(config.env.id, {**config.env.kwargs, "split": config.eval.split})
+    for arm in config.arms:
+        check_env(arm.id or config.env.id, {**arm.kwargs, "split": config.eval.split})
     ok, detail = _check_model(config.model.name)
     if not ok:
         raise UserError(detail)
@@ -228,7 +232,7 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
             }
         )
         return
-    out.print(table(open_board(request.board), suite_of(config.env.kwargs)))
+    out.print(table(open_board(request.board), _suite(config)))
     for name in ("before", "imitation", "rl"):
         if name in summaries:
             out.print(f"{name:>10}  {percent(summaries[name])}", markup=False, highlight=False)
@@ -260,7 +264,7 @@ def publish(request: Request, evaluations: dict[str, list[Any]]) -> Published:
             stage if baseline else f"{request.name}/{stage}",
             episodes,
             kind="baseline" if baseline else "agent",
-            suite=suite_of(config.env.kwargs),
+            suite=_suite(config),
             meta={"stage": stage} if baseline else {**meta, "stage": stage},
         )
         summary = summarise(episodes)
@@ -271,6 +275,13 @@ def publish(request: Request, evaluations: dict[str, list[Any]]) -> Published:
     )
     published.site = export_site(board, request.board / "site").parent
     return published
+
+
+def _suite(config: TrainConfig) -> str:
+    """Return the name of what a run measures: the knobs of its environment, or those of each arm."""
+    if not config.curriculum.arms:
+        return suite_of(config.env.kwargs)
+    return suite_of({arm.name: arm.kwargs for arm in config.arms})
 
 
 def resume_command() -> str:

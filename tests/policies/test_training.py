@@ -71,7 +71,7 @@ def train(*lives):
 
 
 def untimed(rows):
-    return [{k: v for k, v in row.items() if "seconds" not in k and k != "sampler_idle"} for row in rows]
+    return [{k: v for k, v in row.items() if "seconds" not in k and "_idle" not in k} for row in rows]
 
 
 def metrics_of(path):
