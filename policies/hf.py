@@ -96,12 +96,14 @@ class HFPolicy:
         self.temperature = temperature
         self.max_slots = max_slots
         self.engine = Engine(self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype)
+        self.max_summary_tokens = max_summary_tokens or max_new_tokens
+        forced = 0 if self.budgets.thought is None else len(self.codec.thought_end)
         self.history = History(
             self.codec,
             history,
             limit=min(budget or max_len, self.engine.max_len),
-            turn=max_new_tokens,
-            summary=max_summary_tokens or max_new_tokens,
+            turn=max_new_tokens + forced,
+            summary=self.max_summary_tokens + forced,
         )
         self._live: dict[str, Live] = {}
         self._resumed: dict[str, Sequence[Turn]] = {}
@@ -157,10 +159,11 @@ class HFPolicy:
         asked: list[tuple[_Step, Writing]] = []
         for step in steps:
             request = self.history.request(step.conversation, step.live, self._used(step))
+            most = self.max_summary_tokens
             # A summary that left nothing for an action would be no use.
-            if request is not None and (self.budgets.episode is None or self._left(step.live) > self.history.summary):
-                prompt = step.before + request
-                asked.append((step, self._writing(step, prompt, self.history.summary, self.budgets.thought, "summary")))
+            if request is not None and (self.budgets.episode is None or self._left(step.live) > most):
+                writing = self._writing(step, step.before + request, most, self.budgets.thought, "summary")
+                asked.append((step, writing))
         write(self.engine, [writing for _, writing in asked])
         for step, writing in asked:
             thought, text = split_thought(self.codec.decode(writing.tokens))

@@ -55,8 +55,8 @@ class History:
         codec: How conversations are framed.
         kind: ``cut``, ``drop`` or ``summarize``.
         limit: Tokens that a context may take, the turn that is written into it included.
-        turn: Tokens of one turn.
-        summary: Tokens of one summary.
+        turn: Tokens of one turn, those that are put into it among them.
+        summary: Tokens of one summary, likewise.
 
     Raises:
         ValueError: On an unknown kind, or a limit that a turn and a summary fill alone.

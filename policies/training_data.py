@@ -14,6 +14,7 @@ from thinkact.policies.codec import system_prompt
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.episode import Episode, read_episodes
 from thinkact.policies.hf import HFPolicy
+from thinkact.policies.history import SUMMARY_REQUEST
 from thinkact.policies.learner_rows import Row, encode_expert, encode_segments
 from thinkact.policies.rundir import RunDir, RunError
 from thinkact.policies.scripted import ExpertPolicy
@@ -42,7 +43,7 @@ class Lessons:
 
     def texts(self) -> list[str]:
         """Return what a model from scratch makes its tokenizer of."""
-        found: list[str] = []
+        found = [SUMMARY_REQUEST] if self.config.sample.history == "summarize" else []
         for runner in self.arms.runners:
             prompt = system_prompt(runner.tool_schemas)
             if prompt not in found:

@@ -24,7 +24,7 @@ OPTIONS = {"max_new_tokens": 12, "max_slots": 6, "max_len": 900, "dtype": torch.
 
 @pytest.fixture(scope="module")
 def loaded():
-    return build_tiny(['{"act": 1} Reply with one JSON tool call: zoo hours'] * 3, vocab_size=340, hidden=32, layers=2)
+    return build_tiny(['{"act": 1} Reply with one JSON tool call: zoo hours'] * 3, vocab_size=340, hidden=32, layers=2, heads=2, seed=0)
 
 
 def test_a_thought_is_closed_by_force_and_what_closes_it_is_context(loaded):
@@ -94,15 +94,15 @@ def test_a_budget_that_nobody_reaches_changes_nothing(loaded):
 
 @pytest.mark.parametrize("history", ["cut", "drop"])
 def test_an_episode_ends_when_its_tokens_are_spent(loaded, history):
-    policy = HFPolicy(loaded, **OPTIONS, max_episode_tokens=20, history=history)
+    policy = HFPolicy(loaded, **OPTIONS, max_episode_tokens=10, history=history)
     with Runner("thinkact/Credit-v0", concurrency=6, env_kwargs={"horizon": 6}, lockstep=True) as runner:
         episodes = runner.run(make_jobs(runner.sample_tasks(6, 0), seed=0, prefix="e"), policy)
     assert any(episode.turns[-1].stop == "budget" for episode in episodes)
     for episode in episodes:
-        assert episode.usage.sampled_tokens <= 20
+        assert episode.usage.sampled_tokens <= 10
         assert sum(episode.rewards) == pytest.approx(episode.score)
         if episode.turns[-1].stop == "budget":
-            assert episode.truncated and episode.usage.sampled_tokens == 20
+            assert episode.truncated and episode.usage.sampled_tokens == 10
             assert not episode.turns[-1].prompt_ids and not episode.turns[-1].token_ids
 
 
