@@ -95,9 +95,12 @@ class Draw:
         return self.rng.sample(list(items), min(n, len(items)))
 
     def say(self, *phrasings: str, indirect: Sequence[str] = ()) -> str:
-        """Return one of several ways to put it; one of ``indirect`` under that wording."""
-        chosen = indirect if indirect and self.wording == "indirect" else phrasings
-        return chosen[0] if len(chosen) == 1 else self.rng.choice(chosen)
+        """Return one of several ways to put it; one of ``indirect`` under that wording.
+
+        Both wordings draw alike, so that what is drawn afterwards is the same.
+        """
+        at = self.rng.randrange(len(phrasings)) if len(phrasings) > 1 else 0
+        return indirect[at % len(indirect)] if indirect and self.wording == "indirect" else phrasings[at]
 
 
 Maker = Callable[[Draw], "WebTask | None"]
