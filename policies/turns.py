@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 
 from thinkact.envs import Action, Conversation
@@ -22,16 +23,22 @@ class Turns:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._next = self._served = 0
+        self._queue: deque[object] = deque()
 
     def __enter__(self) -> None:
         with self._changed:
-            mine, self._next = self._next, self._next + 1
-            self._changed.wait_for(lambda: self._served == mine)
+            ticket = object()
+            self._queue.append(ticket)
+            try:
+                self._changed.wait_for(lambda: self._queue[0] is ticket)
+            except BaseException:  # Ctrl-C while waiting: others must not wait for this one
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+                raise
 
     def __exit__(self, *exc: object) -> None:
         with self._changed:
-            self._served += 1
+            self._queue.popleft()
             self._changed.notify_all()
 
 

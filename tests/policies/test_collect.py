@@ -1,7 +1,10 @@
 """Batches of reinforcement: played now, ahead, in shards and by arms; what imitation is made of."""
 
 import json
+import os
+import signal
 import threading
+import time
 
 import pytest
 
@@ -85,13 +88,16 @@ def test_a_run_that_is_interrupted_leaves_no_sampler_behind(tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sampler")]
 
 
+def queued(turns, count):
+    """Wait until so many have the turn or ask for it."""
+    end = time.monotonic() + 60
+    while len(turns._queue) < count:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def test_turns_are_taken_in_the_order_of_asking():
     turns, order = Turns(), []
-
-    def wait_for(number):
-        # Asked for when its ticket has been drawn.
-        while turns._next <= number:
-            pass
 
     def ask(number):
         with turns:
@@ -102,7 +108,7 @@ def test_turns_are_taken_in_the_order_of_asking():
         for number in range(1, 5):
             threads.append(threading.Thread(target=ask, args=(number,)))
             threads[-1].start()
-            wait_for(number)
+            queued(turns, number + 1)
         assert order == []
     for thread in threads:
         thread.join()
@@ -111,6 +117,32 @@ def test_turns_are_taken_in_the_order_of_asking():
         _ = 1 / 0
     ask(5)  # what failed has handed it on
     assert order[-1] == 5
+
+
+def test_who_is_interrupted_while_waiting_does_not_keep_others_waiting():
+    turns, go, got = Turns(), threading.Event(), []
+
+    def hold():
+        with turns:
+            go.set()
+            queued(turns, 2)  # this test's thread asks as well
+            os.kill(os.getpid(), signal.SIGINT)
+            gone.wait(60)
+
+    def ask():
+        with turns:
+            got.append(True)
+
+    gone, holder, other = threading.Event(), threading.Thread(target=hold), threading.Thread(target=ask)
+    holder.start()
+    go.wait(60)
+    with pytest.raises(KeyboardInterrupt), turns:
+        pass
+    other.start()
+    gone.set()
+    holder.join()
+    other.join(60)
+    assert got == [True]
 
 
 def test_several_envs_in_one_run_have_their_own_figures_groups_and_tools(tmp_path):
