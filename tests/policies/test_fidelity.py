@@ -101,15 +101,19 @@ def test_values_of_states_find_the_gradient_in_worlds_that_nobody_chose_from():
     found = {}
     for seed in range(4):
         mdp = Mdp(random_world(seed))
-        drawn = draw(mdp, softmax(along_the_way(mdp, 0.5, steps=60)), groups=16, group=8, rng=np.random.default_rng(0))
+        path = ascent(mdp, steps=60)
+        drawn = draw(mdp, softmax(on_the_way(path, 0.5)), groups=16, group=8, rng=np.random.default_rng(0))
+        memory = lived(mdp, path, 0.5, groups=4, group=8, rng=np.random.default_rng(1))
+        drawn = replace(drawn, memory=memory, size=32)
         exact = drawn.exact.gradient.ravel()
-        for name in ("grpo", "state_td", "vine_td", "(truth)"):
+        for name in ("grpo", "state_td", "memory_td", "vine_td", "(truth)"):
             estimate = METHODS[name](drawn, np.random.default_rng(1))
             parts = [gradient_of(drawn, estimate, slice(i * 32, (i + 1) * 32)).ravel() for i in range(4)]
             cosines = [g @ exact / np.linalg.norm(g) / np.linalg.norm(exact) for g in parts]
             found.setdefault(name, []).append(np.mean(cosines))
     mean = {name: np.mean(values) for name, values in found.items()}
     assert mean["vine_td"] > mean["grpo"] + 0.2
+    assert mean["memory_td"] > mean["grpo"] + 0.2
     assert mean["state_td"] > mean["grpo"] + 0.05
 
 
