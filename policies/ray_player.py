@@ -18,7 +18,16 @@ from typing import Any
 import torch
 
 from thinkact.policies.arms import Arms, Shard
-from thinkact.policies.collect import Order, Played, Weights, load_weights, shards_of, trained_weights, used_of
+from thinkact.policies.collect import (
+    Order,
+    Played,
+    Weights,
+    load_weights,
+    own_copy,
+    shards_of,
+    trained_weights,
+    used_of,
+)
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.episode import Episode
 from thinkact.policies.hf import HFPolicy
@@ -96,11 +105,11 @@ class RayPlayer:
         if self._begun:
             self._ray.init(include_dashboard=False, logging_level="error", log_to_driver=False)
         self._make = self._ray.remote(num_cpus=1, num_gpus=config.rollout.ray_gpus or 0)(Worker)
-        here = next(loaded.model.parameters()).device
-        model: Any = loaded.model
+        sent = own_copy(loaded)
+        model: Any = sent.model
         model.to("cpu")  # a worker may have no GPU
-        self._model = self._ray.put(loaded)
-        model.to(here)
+        self._model = self._ray.put(sent)
+        self._alive: list[Any] = []
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}
         for _ in range(self.workers):
@@ -108,6 +117,7 @@ class RayPlayer:
 
     def _start(self) -> None:
         worker = self._make.remote(self.config.model_dump_json(), self._model)
+        self._alive.append(worker)
         self._starting[worker.pid.remote()] = worker
 
     def __call__(self, order: Order, weights: Weights | None) -> Played:
@@ -145,13 +155,14 @@ class RayPlayer:
                     worker = self._starting.pop(one)
                 try:
                     found = ray.get(one)
-                except self._lost:
+                except self._lost as error:
                     deaths += 1
+                    self._alive.remove(worker)
                     ray.kill(worker)  # should it only be out of reach: what it still sends is not wanted
                     if number is not None:
                         waiting.appendleft(number)
                     if deaths > MAX_DEATHS * self.workers:
-                        raise RunError(f"{deaths} Ray workers died during batch {order.step}.") from None
+                        raise RunError(f"{deaths} Ray workers died during batch {order.step}: {error}") from error
                     self._start()
                     continue
                 self._idle.append(worker)
@@ -167,19 +178,14 @@ class RayPlayer:
     def _lost(self) -> tuple[type[BaseException], ...]:
         """What Ray raises where a worker, its node or its result is gone; errors of its code are others."""
         errors = self._ray.exceptions
-        return (
-            errors.RayActorError,
-            errors.WorkerCrashedError,
-            errors.ObjectLostError,
-            errors.OutOfMemoryError,
-        )
+        return (errors.RayActorError, errors.WorkerCrashedError, errors.ObjectLostError, errors.OutOfMemoryError)
 
     def close(self) -> None:
         """End the workers, and Ray where it was started here. Idempotent."""
         if not self._ray.is_initialized():
             return
-        for worker in [*self._idle, *self._starting.values()]:
+        for worker in self._alive:
             self._ray.kill(worker)
-        self._idle, self._starting = [], {}
+        self._alive, self._idle, self._starting = [], [], {}
         if self._begun:
             self._ray.shutdown()
