@@ -1,99 +1,42 @@
 """Our engine as an OpenAI-compatible endpoint, so that any harness can drive a model that was trained here.
 
-Requests that arrive together are decoded together. A conversation's next request opens with what the engine has seen:
-its keys and values are still there, so only the new messages are computed, although the protocol repeats everything.
-What the model sampled is remembered as ids under the messages that led to it: the next request's history is
-made of those ids and not of their text read anew.
+Requests are decoded together, a few tokens at a time; one that arrives meanwhile joins the next round. A conversation's
+next request opens with what the engine has seen: its keys and values are still there, so only the new messages are
+computed, although the protocol repeats everything. What the model sampled is remembered as ids under the messages that
+led to it: the next request's history is made of those ids and not of their text read anew.
+
+The HTTP side is :mod:`thinkact.policies.serving_http`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
 import json
 import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from thinkact.policies.codec import split_thought
-from thinkact.policies.engine import Engine, GenRequest, GenResult
+from thinkact.policies.budgets import EFFORTS
+from thinkact.policies.chat_requests import BadRequest, ChatRequest, digest
+from thinkact.policies.engine import Engine
+from thinkact.policies.history import SUMMARY_REQUEST
 from thinkact.policies.models import LoadedModel
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
-from thinkact.tools.parse import parse_action
+from thinkact.policies.writing import Writing
 
 #: After the first request, wait this long (seconds) for others.
 _LINGER_S = 0.005
-_MAX_BODY = 16 << 20
+#: Tokens of one round: then newcomers join, stop strings are looked for, and streams are fed.
+_ROUND = 16
 _REMEMBERED = 4096
-
-
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-
-class _Function(_Lenient):
-    name: str
-    arguments: str | dict[str, Any] = "{}"
-
-
-class _MadeCall(_Lenient):
-    function: _Function
-
-
-class _Part(_Lenient):
-    type: Literal["text"]
-    text: str
-
-
-class _Said(_Lenient):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[_Part] | None = None
-    tool_calls: list[_MadeCall] | None = None
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
-
-
-class ChatRequest(_Lenient):
-    """What of a chat completion request is understood; other fields are let pass.
-
-    ``return_token_ids`` is vLLM's: the answer then carries ``prompt_token_ids`` and ``token_ids``.
-    """
-
-    messages: Annotated[list[_Said], Field(min_length=1, max_length=10_000)]
-    model: str = ""
-    tools: list[dict[str, Any]] | None = None
-    temperature: Annotated[float, Field(ge=0, le=100)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
-    seed: int | None = None
-    n: Literal[1] = 1
-    stream: bool = False
-    logprobs: bool = False
-    return_token_ids: bool = False
-
-
-class BadRequest(ValueError):
-    """The request cannot be answered; ``code`` is OpenAI's word for it."""
-
-    def __init__(self, message: str, code: str = "invalid_request_error") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Busy(RuntimeError):
@@ -101,15 +44,55 @@ class Busy(RuntimeError):
 
 
 @dataclass
-class _Job:
+class Job:
+    """One answer on its way.
+
+    Attributes:
+        ids: The conversation so far.
+        params: Of sampling.
+        seed: Of its draws.
+        thought: Tokens of its thought, after which it is closed.
+        stops: Strings before which it ends.
+        say: Called with each further piece of its text, from the thread that computes.
+        done: Resolved with the finished writing.
+        text: So far.
+        said: How many characters of that ``say`` was told.
+        gone: Nobody waits for it any more.
+    """
+
     ids: list[int]
     params: SamplingParams
     seed: int
-    done: Future[GenResult] = field(default_factory=Future)
+    thought: int | None = None
+    stops: tuple[str, ...] = ()
+    say: Callable[[str], None] | None = None
+    done: Future[Writing] = field(default_factory=Future)
+    text: str = ""
+    said: int = 0
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class Read:
+    """A request as ids.
+
+    Attributes:
+        key: Of the conversation so far.
+        ids: All of it.
+        opening: Ids of its first message.
+        newest: How many ids the newest message has.
+        closed: Whether the turn before that was ended by the model itself.
+    """
+
+    key: str
+    ids: list[int]
+    opening: list[int]
+    newest: int
+    closed: bool
 
 
 class ChatEngine:
-    """Answers chat requests with one model, those that arrive together in one batch. Use as a context manager.
+    """Answers chat requests with one model, all in one batch. Use as a context manager.
 
     Args:
         loaded: The model.
@@ -121,6 +104,9 @@ class ChatEngine:
         dtype: Of inference.
         waiting: Requests that may wait; more are refused.
         codec: See :func:`~thinkact.policies.templates.codec_for`.
+        history: What becomes of a conversation that outgrows ``max_len``: ``"cut"`` refuses it
+            (``context_length_exceeded``); ``"summarize"`` has the model sum it up, and goes on with the first message,
+            the summary and the newest message. Clients go on to send the whole conversation.
     """
 
     def __init__(
@@ -134,15 +120,17 @@ class ChatEngine:
         dtype: torch.dtype = torch.bfloat16,
         waiting: int = 512,
         codec: Literal["auto", "chatml", "template"] = "auto",
+        history: Literal["cut", "summarize"] = "cut",
     ) -> None:
         self.name = loaded.name
         self.codec = codec_for(loaded.tokenizer, codec)
         self.engine = Engine(loaded.model, max_slots=max_slots + kept, max_len=max_len, dtype=dtype)
-        self._max_slots = max_slots
+        self.max_slots, self.max_tokens, self.history = max_slots, max_tokens, history
         self._quiet: OrderedDict[int, None] = OrderedDict()  # slots of conversations that may go on, oldest first
-        self._max_tokens = max_tokens
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(waiting)
+        self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
+        #: By the key of a conversation: what the model said there, and a context that began anew.
         self._sampled: OrderedDict[str, list[int]] = OrderedDict()
+        self._anew: OrderedDict[str, list[int]] = OrderedDict()
         self._guard = threading.Lock()
         self._rng = np.random.default_rng()
         self._thread = threading.Thread(target=self._work, name="chat-engine", daemon=True)
@@ -160,174 +148,221 @@ class ChatEngine:
             self._jobs.put(None)
             self._thread.join()
 
-    async def answer(self, request: ChatRequest) -> dict[str, Any]:
-        """Return a chat completion.
-
-        Raises:
-            BadRequest: The messages make no conversation, or there is no room for an answer.
-            Busy: Too many requests wait already.
-        """
-        keys, ids = self._read(request)
-        room = self.engine.max_len - len(ids)
-        if room < 1:
-            raise BadRequest(
-                f"{len(ids)} tokens, and the maximum context length is {self.engine.max_len}.",
-                "context_length_exceeded",
-            )
-        limit = request.max_completion_tokens or request.max_tokens or self._max_tokens
-        job = _Job(
-            ids,
-            SamplingParams(
-                temperature=request.temperature,
-                top_p=request.top_p,
-                max_new_tokens=min(limit, room),
-                stop_ids=self.codec.stop_ids,
-            ),
-            int(self._rng.integers(2**63)) if request.seed is None else request.seed,
-        )
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise Busy("too many requests wait; try again later.") from None
-        result = await asyncio.wrap_future(job.done)
-        return self._write(request, keys, ids, result)
+    @property
+    def waiting(self) -> int:
+        """Requests that nobody has begun with."""
+        return self._jobs.qsize()
 
     # A request as ids.
 
-    def _read(self, request: ChatRequest) -> tuple[str, list[int]]:
-        """Return the key of the conversation so far and its ids."""
+    def read(self, request: ChatRequest) -> Read:
+        """Return a request's conversation as ids.
+
+        Raises:
+            BadRequest: The messages make no conversation.
+        """
         said = list(request.messages)
         system = "\n".join(each.text for each in said if each.role in ("system", "developer"))
         said = [each for each in said if each.role not in ("system", "developer")]
         if not said or said[0].role != "user":
-            raise BadRequest("the first message, after the system's, must be a user's.")
-        tools = request.tools or []
+            raise BadRequest("the first message, after the system's, must be a user's.", param="messages")
+        tools = request.shown_tools
         try:
             names = [tool["function"]["name"] for tool in tools]
         except (KeyError, TypeError):
-            raise BadRequest("a tool has no function with a name.") from None
-        key = _digest("", json.dumps([system, tools, names], sort_keys=True))
-        at = 0
+            raise BadRequest("a tool has no function with a name.", param="tools") from None
+        key = digest("", json.dumps([system, tools, names], sort_keys=True))
+        at, newest, closed = 0, 0, True
         ids: list[int] = []
+        opening: list[int] = []
         while at < len(said):
             role, block = said[at].role, [said[at]]
             while at + len(block) < len(said) and role != "assistant" and said[at + len(block)].role == role:
                 block.append(said[at + len(block)])
             text = "\n".join(each.text for each in block)
-            key = _digest(key, json.dumps([role, *([_plain(each) for each in block])]))
+            key = digest(key, json.dumps([role, *([each.plain() for each in block])]))
             if at == 0:
-                ids = self.codec.opening(tools, text, system=system)
+                ids = opening = self.codec.opening(tools, text, system=system)
+                newest = len(ids)
             elif role == "assistant":
                 if at + len(block) == len(said):
-                    raise BadRequest("the last message is the assistant's: there is nothing to answer.")
-                ids += self._known(key) or self.codec.action(_as_text(block[0]))
+                    raise BadRequest(
+                        "the last message is the assistant's: there is nothing to answer.", param="messages"
+                    )
+                ids = ids + (self._known(self._sampled, key) or self.codec.action(block[0].written()))
             else:
                 closed = ids[-1] == self.codec.end_id
                 tool = role == "tool" or not closed
-                ids += self.codec.observation(text, turn_closed=closed) if tool else self.codec.user(text)
+                new = self.codec.observation(text, turn_closed=closed) if tool else self.codec.user(text)
+                ids, newest = self._known(self._anew, key) or ids + new, len(new)
             at += len(block)
-        return key, ids
+        return Read(key, ids, opening, newest, closed)
 
-    def _known(self, key: str) -> list[int] | None:
+    def _known(self, memory: OrderedDict[str, list[int]], key: str) -> list[int] | None:
         with self._guard:
-            found = self._sampled.get(key)
+            found = memory.get(key)
             if found is not None:
-                self._sampled.move_to_end(key)
+                memory.move_to_end(key)
         return found
 
-    # An answer.
-
-    def _write(self, request: ChatRequest, key: str, ids: list[int], result: GenResult) -> dict[str, Any]:
-        text = self.codec.decode(result.tokens)
-        thought, action = split_thought(text)
-        calls = parse_action(action) if request.tools else []
-        message: dict[str, Any] = {"role": "assistant", "content": text}
-        if calls and all(call.parse_error is None for call in calls):
-            message["content"] = None
-            message["tool_calls"] = [
-                {
-                    "id": f"call_{key[:12]}_{call.id}",
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": json.dumps(_named(call, request.tools or []))},
-                }
-                for call in calls
-            ]
-            if thought:
-                message["reasoning_content"] = thought
+    def remember(self, key: str, ids: list[int], *, anew: bool = False) -> None:
+        """Keep what the model said in a conversation, or (``anew``) the context that it goes on with."""
+        memory = self._anew if anew else self._sampled
         with self._guard:
-            said = _Said.model_validate(message)
-            self._sampled[_digest(key, json.dumps(["assistant", _plain(said)]))] = list(result.tokens)
-            while len(self._sampled) > _REMEMBERED:
-                self._sampled.popitem(last=False)
-        choice: dict[str, Any] = {
-            "index": 0,
-            "message": message,
-            "finish_reason": "length" if result.stop != "stop" else "tool_calls" if "tool_calls" in message else "stop",
-        }
-        if request.logprobs:
-            tokens = [self.codec.decode([token]) for token in result.tokens]
-            choice["logprobs"] = {
-                "content": [
-                    {"token": token, "logprob": score, "top_logprobs": []}
-                    for token, score in zip(tokens, result.logprobs, strict=True)
-                ]
-            }
-        answer: dict[str, Any] = {
-            "id": f"chatcmpl-{key[:24]}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": self.name,
-            "choices": [choice],
-            "usage": {
-                "prompt_tokens": len(ids),
-                "completion_tokens": len(result.tokens),
-                "total_tokens": len(ids) + len(result.tokens),
-            },
-        }
-        if request.return_token_ids:
-            answer["prompt_token_ids"], choice["token_ids"] = ids, list(result.tokens)
-        return answer
+            memory[key] = ids
+            while len(memory) > _REMEMBERED:
+                memory.popitem(last=False)
+
+    # Answers.
+
+    def limit(self, request: ChatRequest) -> int:
+        """Return how many tokens an answer may have."""
+        return request.max_completion_tokens or request.max_tokens or self.max_tokens
+
+    def jobs(self, request: ChatRequest, ids: list[int]) -> list[Job]:
+        """Return the answers that are to be sampled.
+
+        Raises:
+            BadRequest: There is no room for an answer, or there are to be too many.
+        """
+        room = self.engine.max_len - len(ids)
+        if room < 1:
+            raise BadRequest(
+                f"{len(ids)} tokens, and the maximum context length is {self.engine.max_len}.",
+                "context_length_exceeded",
+                "messages",
+            )
+        if request.n > self.max_slots:
+            raise BadRequest(f"n must be at most {self.max_slots} here.", param="n")
+        most = min(self.limit(request), room)
+        params = SamplingParams(request.temperature, request.top_p, most, self.codec.stop_ids)
+        thought = None if request.reasoning_effort is None else max(1, int(EFFORTS[request.reasoning_effort] * most))
+        first = int(self._rng.integers(2**63)) if request.seed is None else request.seed
+        seeds = [first, *(int(digest(str(first), str(at))[:15], 16) for at in range(1, request.n))]
+        return [Job(list(ids), params, seed, thought, tuple(request.stop)) for seed in seeds]
+
+    def summary_job(self, request: ChatRequest, read: Read) -> Job | None:
+        """Return the summary that has to be written first, if the conversation is full and that helps."""
+        ask = [*([] if read.closed else [self.codec.end_id]), *self.codec.user(SUMMARY_REQUEST)]
+        most, limit = self.max_tokens, min(self.limit(request), self.max_tokens)
+        before = read.ids[: -read.newest]
+        if self.history != "summarize" or not before or len(read.ids) + limit + len(ask) + most < self.engine.max_len:
+            return None
+        fits = len(before) + len(ask) + most <= self.engine.max_len
+        helps = len(read.opening) + most + read.newest + limit < min(self.engine.max_len, len(read.ids) + limit)
+        if not fits or not helps:
+            return None
+        params = SamplingParams(request.temperature, request.top_p, most, self.codec.stop_ids)
+        seed = int(digest(read.key, str(request.seed))[:15], 16)
+        return Job(before + ask, params, seed)
+
+    def begin_anew(self, read: Read, summary: list[int]) -> list[int]:
+        """Return, and remember, the context that begins anew: first message, summary, newest message."""
+        newest = read.ids[-read.newest :]
+        if not read.closed:
+            newest = newest[1:]  # what closes the turn before: the summary has an end of its own
+        closed = summary[-1:] == [self.codec.end_id]
+        ids = [*read.opening, *summary, *([] if closed else [self.codec.end_id]), *newest]
+        self.remember(read.key, ids, anew=True)
+        return ids
+
+    def submit(self, jobs: list[Job]) -> None:
+        """Have answers sampled.
+
+        Raises:
+            Busy: Too many requests wait already.
+        """
+        for at, job in enumerate(jobs):
+            try:
+                self._jobs.put_nowait(job)
+            except queue.Full:
+                for begun in jobs[:at]:
+                    begun.gone = True
+                raise Busy("too many requests wait; try again later.") from None
 
     # The one thread that computes.
 
     def _work(self) -> None:
+        running: list[tuple[Job, Writing]] = []
         stopping = False
-        while not stopping:
-            first = self._jobs.get()
-            if first is None:
-                return
-            jobs, until = [first], time.monotonic() + _LINGER_S
-            while len(jobs) < self._max_slots:
-                try:
-                    job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
-                except queue.Empty:
-                    break
-                if job is None:
-                    stopping = True
-                    break
-                jobs.append(job)
-            # A client may have hung up meanwhile.
-            if live := [job for job in jobs if job.done.set_running_or_notify_cancel()]:
-                self._generate(live)
+        while running or not stopping:
+            new, ended = self._newcomers(self.max_slots - len(running), idle=not running and not stopping)
+            stopping |= ended
+            for job in new:
+                if not job.gone and job.done.set_running_or_notify_cancel():
+                    slot, known = self._seat(job.ids)
+                    writing = Writing(slot, job.ids[known:], job.params, self.codec, job.seed, job.thought)
+                    running.append((job, writing))
+            running = self._round(running)
 
-    def _generate(self, group: Sequence[_Job]) -> None:
-        slots: list[int] = []
+    def _newcomers(self, room: int, *, idle: bool) -> tuple[list[Job], bool]:
+        """Return the jobs that join now, and whether this is the end."""
+        found: list[Job] = []
+        until: float | None = None
+        while len(found) < room:
+            try:
+                if idle and until is None:
+                    job = self._jobs.get()
+                    until = time.monotonic() + _LINGER_S
+                elif until is not None:
+                    job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+                else:
+                    job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return found, True
+            found.append(job)
+        return found, False
+
+    def _round(self, running: list[tuple[Job, Writing]]) -> list[tuple[Job, Writing]]:
+        """Sample a few tokens of every answer; return those that go on."""
+        for job, writing in running:
+            if job.gone:
+                self.engine.close(writing.slot)
+        running = [pair for pair in running if not pair[0].gone]
+        if not running:
+            return []
         try:
-            requests = []
-            for job in group:
-                slot, known = self._seat(job.ids)
-                slots.append(slot)
-                requests.append(GenRequest(slot, job.ids[known:], job.seed, job.params))
-            results = self.engine.generate(requests, SamplingParams())
-        except Exception as error:  # to those who asked; the next batch may do better
-            for slot in slots:
-                self.engine.close(slot)
-            for job in group:
+            requests = [writing.request(_ROUND) for _, writing in running]
+            for (_, writing), result in zip(running, self.engine.generate(requests, SamplingParams()), strict=True):
+                writing.take(result)
+        except Exception as error:  # to those who asked; the next ones may do better
+            for job, writing in running:
+                self.engine.close(writing.slot)
                 job.done.set_exception(error)
-            return
-        for slot, job, result in zip(slots, group, results, strict=True):
-            self._quiet[slot] = None
-            job.done.set_result(result)
+            return []
+        going = []
+        for job, writing in running:
+            whole = self._hear(job, writing)
+            if not writing.stop:
+                going.append((job, writing))
+                continue
+            if whole:
+                self._quiet[writing.slot] = None
+            else:
+                self.engine.close(writing.slot)
+            job.done.set_result(writing)
+        return going
+
+    def _hear(self, job: Job, writing: Writing) -> bool:
+        """Read what was written so far, and end it before a stop string; tell whether its slot holds no more."""
+        job.text = self.codec.decode(writing.tokens)
+        at = min((found for found in map(job.text.find, job.stops) if found >= 0), default=-1)
+        if at >= 0:
+            job.text, writing.stop = job.text[:at], "stop"
+            while writing.tokens and len(self.codec.decode(writing.tokens[:-1])) > at:
+                writing.tokens.pop()
+                writing.logprobs.pop()
+            writing.forced = [each for each in writing.forced if each < len(writing.tokens)]
+        if job.say is not None:
+            # What may still become a stop string, or a character of several tokens, is held back.
+            held = 0 if writing.stop else max((len(stop) - 1 for stop in job.stops), default=0)
+            end = len(job.text if writing.stop else job.text.rstrip("\ufffd")) - held
+            if end > job.said:
+                job.say(job.text[job.said : end])
+                job.said = end
+        return at < 0
 
     def _seat(self, ids: list[int]) -> tuple[int, int]:
         """Return a slot for a conversation, and how many of its ids the slot holds already."""
@@ -339,124 +374,6 @@ class ChatEngine:
         if best >= 0:
             del self._quiet[best]
             return best, known
-        if len(self._quiet) > self.engine.max_slots - self._max_slots:
+        if len(self._quiet) > self.engine.max_slots - self.max_slots:
             self.engine.close(self._quiet.popitem(last=False)[0])
         return self.engine.open(), 0
-
-
-def _digest(before: str, text: str) -> str:
-    return hashlib.blake2b(f"{before}\n{text}".encode(errors="replace"), digest_size=20).hexdigest()
-
-
-def _plain(said: _Said) -> list[Any]:
-    """What of a message makes a conversation another one; ids of calls and spelling of their JSON do not."""
-    calls = [[call.function.name, _arguments(call.function)] for call in said.tool_calls or ()]
-    return ["" if calls else said.text, calls]
-
-
-def _arguments(function: _Function) -> Any:
-    if isinstance(function.arguments, dict):
-        return function.arguments
-    try:
-        return json.loads(function.arguments or "{}")
-    except (ValueError, RecursionError):
-        return function.arguments
-
-
-def _as_text(said: _Said) -> str:
-    calls = [{"name": call.function.name, "arguments": _arguments(call.function)} for call in said.tool_calls or ()]
-    return "\n".join(json.dumps(call, ensure_ascii=False) for call in calls) or said.text
-
-
-def _named(call: Any, tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Name the argument that the model gave without its name."""
-    from thinkact.tools.base import POSITIONAL
-
-    arguments = dict(call.arguments)
-    if set(arguments) == {POSITIONAL}:
-        for tool in tools:
-            if tool["function"]["name"] == call.name:
-                names = list((tool["function"].get("parameters") or {}).get("properties", {}))
-                return {(names[0] if names else "value"): arguments[POSITIONAL]}
-    return {name or "value": value for name, value in arguments.items()}
-
-
-def chat_app(engine: ChatEngine, *, token: str | None = None) -> Any:
-    """Return the ASGI application: ``/v1/chat/completions``, ``/v1/models`` and ``/health``.
-
-    Args:
-        engine: Who answers.
-        token: What ``Authorization: Bearer`` must say; None asks for nothing.
-    """
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response, StreamingResponse
-    from starlette.routing import Route
-
-    def refuse(status: int, message: str, code: str) -> Response:
-        kind = "server_error" if status >= 500 else "invalid_request_error"
-        headers = {"Retry-After": "1"} if status == 429 else {}
-        return JSONResponse({"error": {"message": message, "type": kind, "code": code}}, status, headers=headers)
-
-    def denied(request: Request) -> Response | None:
-        given = request.headers.get("authorization", "").encode()
-        if token is None or hmac.compare_digest(given, f"Bearer {token}".encode()):
-            return None
-        return refuse(401, "the key is wrong or missing.", "invalid_api_key")
-
-    async def complete(request: Request) -> Response:
-        if (no := denied(request)) is not None:
-            return no
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            # What a web page may send to this machine without asking has another type.
-            return refuse(415, "the body must be application/json.", "unsupported_media_type")
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > _MAX_BODY:
-                return refuse(413, f"a request of more than {_MAX_BODY >> 20} MiB.", "request_too_large")
-        try:
-            asked = ChatRequest.model_validate_json(bytes(body))
-            found = await engine.answer(asked)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "body"
-            return refuse(400, f"{where}: {first['msg']}.", "invalid_request_error")
-        except BadRequest as error:
-            return refuse(400, str(error), error.code)
-        except Busy as error:
-            return refuse(429, str(error), "rate_limit_exceeded")
-        if asked.stream:
-            return StreamingResponse(_events(found), media_type="text/event-stream")
-        return JSONResponse(found)
-
-    async def models(request: Request) -> Response:
-        if (no := denied(request)) is not None:
-            return no
-        one = {"id": engine.name, "object": "model", "created": 0, "owned_by": "thinkact"}
-        return JSONResponse({"object": "list", "data": [one]})
-
-    async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "waiting": engine._jobs.qsize()})
-
-    return Starlette(
-        routes=[
-            Route("/v1/chat/completions", complete, methods=["POST"]),
-            Route("/v1/models", models),
-            Route("/health", health),
-        ]
-    )
-
-
-async def _events(found: dict[str, Any]) -> AsyncIterator[str]:
-    """Write a whole answer as the events of a stream."""
-    base = {name: found[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    choice = found["choices"][0]
-    message = choice["message"]
-    delta = {name: value for name, value in message.items() if value is not None}
-    if "tool_calls" in delta:
-        delta["tool_calls"] = [{"index": at, **call} for at, call in enumerate(delta["tool_calls"])]
-    for part, reason in ((delta, None), ({}, choice["finish_reason"])):
-        event = {**base, "choices": [{"index": 0, "delta": part, "finish_reason": reason}]}
-        yield f"data: {json.dumps(event)}\n\n"
-    yield f"data: {json.dumps({**base, 'choices': [], 'usage': found['usage']})}\n\ndata: [DONE]\n\n"

@@ -22,6 +22,9 @@ def serve(
     max_tokens: Annotated[int, typer.Option(help="Tokens of one answer, where the request does not say.", min=1)] = 256,
     dtype: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
     codec: Annotated[str, typer.Option(help="auto, chatml, or template: the model's own chat template.")] = "auto",
+    history: Annotated[
+        str, typer.Option(help="A conversation beyond --max-len: cut (refused), or summarize (summed up by the model).")
+    ] = "cut",
 ) -> None:
     """Serve a model as an OpenAI-compatible endpoint, tool calls included.
 
@@ -39,7 +42,8 @@ def serve(
 
     from thinkact.policies.endpoint import is_loopback
     from thinkact.policies.models import ModelLoadError, ModelNotFound, load_model
-    from thinkact.policies.serving import ChatEngine, chat_app
+    from thinkact.policies.serving import ChatEngine
+    from thinkact.policies.serving_http import chat_app
 
     key = os.environ.get(key_env, "") if key_env else None
     if key_env and not key:
@@ -50,6 +54,8 @@ def serve(
         raise common.UserError(f"--dtype must be bf16 or fp32, not {dtype}.")
     if codec not in ("auto", "chatml", "template"):
         raise common.UserError(f"--codec must be auto, chatml or template, not {codec}.")
+    if history not in ("cut", "summarize"):
+        raise common.UserError(f"--history must be cut or summarize, not {history}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         with common.err.status(f"Loading {model} …"):
@@ -61,6 +67,7 @@ def serve(
                 max_tokens=max_tokens,
                 dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
                 codec=codec,  # type: ignore[arg-type]
+                history=history,  # type: ignore[arg-type]
             )
     except (ModelNotFound, ModelLoadError, ValueError) as error:
         raise common.UserError(str(error)) from error

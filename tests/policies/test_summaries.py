@@ -17,14 +17,16 @@ from transformers import (  # noqa: E402
 )
 
 from thinkact.envs import Conversation, Message  # noqa: E402
+from thinkact.policies.config import make_config  # noqa: E402
 from thinkact.policies.critic import turn_starts  # noqa: E402
-from thinkact.policies.episode import Episode, Turn  # noqa: E402
+from thinkact.policies.episode import Episode, Turn, read_episodes  # noqa: E402
 from thinkact.policies.hf import HFPolicy  # noqa: E402
 from thinkact.policies.history import SUMMARY_REQUEST  # noqa: E402
 from thinkact.policies.learner import Learner, rows_of  # noqa: E402
 from thinkact.policies.learner_rows import encode_sampled, encode_segments  # noqa: E402
 from thinkact.policies.models import LoadedModel, build_tiny  # noqa: E402
 from thinkact.policies.rollout import Runner, make_jobs  # noqa: E402
+from thinkact.policies.training import Quiet, Trainer  # noqa: E402
 from thinkact.policies.vine import fork  # noqa: E402
 
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"properties": {"at": {"type": "string"}}}}}]
@@ -192,12 +194,12 @@ def test_continuations_of_a_real_environment_are_exact_too(tiny):
     options = {**OPTIONS, "max_len": 330, "max_summary_tokens": 6, "max_new_tokens": 6, "history": "summarize"}
     policy = HFPolicy(tiny, **options)
     learner = Learner(tiny.model, dtype=torch.float32, lr=1e-3)
-    knobs = {"world": "lucky", "horizon": 8}
-    with Runner("thinkact/Credit-v0", concurrency=4, env_kwargs=knobs, lockstep=True) as runner:
+    with Runner("thinkact/ZooHours-v0", concurrency=4, lockstep=True) as runner:
         snapshots = {}
         jobs = make_jobs(runner.sample_tasks(2, 0), seed=0, prefix="e")
         episodes = runner.run(jobs, policy, snapshots=snapshots)
         forked = fork(runner, policy, episodes, snapshots, count=1, turns=3, by="even", seed=1)
+    assert any(turn.summary for twin in forked.episodes for turn in twin.turns)
     histories = [episodes[index].turns[:turn] for index, turn in forked.parents]
     rows = [
         row
@@ -206,6 +208,47 @@ def test_continuations_of_a_real_environment_are_exact_too(tiny):
     ]
     for row, found in zip(rows, learner.logprobs(rows), strict=True):
         assert np.abs(found - row.logprob)[row.sampled].max() < 1e-4
+
+
+RUN = {
+    "model": {"tiny_hidden": 32, "tiny_layers": 1},
+    "env": {"id": "thinkact/ZooHours-v0", "kwargs": {}},
+    "sample": {
+        **{"concurrency": 12, "max_new_tokens": 8, "max_thought_tokens": 5, "max_summary_tokens": 8},
+        **{"max_len": 700, "budget": 330, "history": "summarize"},
+    },
+    "eval.tasks": 2,
+    "sft": {"episodes": 24, "epochs": 1},
+    "rl": {"steps": 2, "tasks_per_step": 3, "group_size": 2, "filter": False, "max_rows": None, "updates": 1},
+    "checkpoint_seconds": 0,
+    "threads": 1,
+}
+
+
+class StopAfter(Quiet):
+    """Presses Ctrl-C when the first step of reinforcement has been logged."""
+
+    def figures(self, stage, step, values):
+        if (stage, step) == ("rl", 0):
+            raise KeyboardInterrupt
+
+
+def test_a_run_with_summaries_is_repeated_bit_for_bit(tmp_path):
+    config = make_config("tiny", overrides={**RUN, "rl.kl_coef": 0.1, "rl.kl_estimator": "k1", "rl.tis_cap": 2.0})
+    Trainer(config, tmp_path / "whole").run()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(config, tmp_path / "cut", reporter=StopAfter()).run()
+    Trainer(config, tmp_path / "cut", resume=True).run()
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
+    steps = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    importance = [row["importance"] for row in steps if row["stage"] == "rl"]
+    assert importance == pytest.approx([1.0, 1.0], abs=1e-3)  # trainer and sampler agree on every token
+    played = [e for step in (0, 1) for e in read_episodes(tmp_path / "whole" / "episodes" / "rl" / f"{step:05d}.jsonl")]
+    assert sum(turn.summary is not None for episode in played for turn in episode.turns) > 5
+    for episode in played:
+        rows = encode_segments(episode, np.ones(len(episode.turns)))
+        assert sum(int(row.sampled.sum()) for row in rows) == episode.usage.sampled_tokens
 
 
 def test_a_summary_is_not_asked_for_in_vain(tiny):
