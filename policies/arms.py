@@ -50,6 +50,8 @@ class Arms:
                         lockstep=sample.lockstep,
                     )
                 )
+            #: Of each arm, the JSON schemas of its tools. Taken now: a sampler's thread may have the runners later.
+            self.schemas = [runner.tool_schemas for runner in self.runners]
         except BaseException:
             self.close()
             raise
@@ -107,7 +109,7 @@ class Arms:
 
     def tools(self, episode: Episode) -> list[dict[str, Any]]:
         """Return the JSON schemas of the tools that an episode had."""
-        return self.runners[self.arm_of(episode)].tool_schemas
+        return self.schemas[self.arm_of(episode)]
 
     def play(
         self,

@@ -313,10 +313,10 @@ class Trainer:
 def _gold(learner: Learner, policy: HFPolicy, arms: Arms, episodes: Sequence[Episode]) -> list[Array]:
     """Ask for the gold answers' probabilities, arm by arm: each has its own tools."""
     found: list[Array] = [np.zeros(0)] * len(episodes)
-    for arm, runner in enumerate(arms.runners):
+    for arm, tools in enumerate(arms.schemas):
         at = [i for i, episode in enumerate(episodes) if arms.arm_of(episode) == arm]
         if at:
-            values = gold_probabilities(learner, policy.codec, runner.tool_schemas, [episodes[i] for i in at])
+            values = gold_probabilities(learner, policy.codec, tools, [episodes[i] for i in at])
             for i, value in zip(at, values, strict=True):
                 found[i] = value
     return found

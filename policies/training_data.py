@@ -44,8 +44,8 @@ class Lessons:
     def texts(self) -> list[str]:
         """Return what a model from scratch makes its tokenizer of."""
         found = [SUMMARY_REQUEST] if self.config.sample.history == "summarize" else []
-        for runner in self.arms.runners:
-            prompt = system_prompt(runner.tool_schemas)
+        for tools in self.arms.schemas:
+            prompt = system_prompt(tools)
             if prompt not in found:
                 found.append(prompt)
         for episode in self._expert():
@@ -162,8 +162,8 @@ class Lessons:
 
     def _tools_like(self, episode: Episode) -> list[dict[str, Any]]:
         """Return the tools of the arm that another agent's episode could be of."""
-        for runner in self.arms.runners:
+        for runner, tools in zip(self.arms.runners, self.arms.schemas, strict=True):
             if runner.env_id == episode.env_id:
-                return runner.tool_schemas
+                return tools
         known = ", ".join(dict.fromkeys(runner.env_id for runner in self.arms.runners))
         raise RunError(f"sft.source: {episode.id} was played in {episode.env_id}; this run is about {known}.")
