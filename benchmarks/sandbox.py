@@ -268,6 +268,20 @@ def bars(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def forks(calls: dict[str, Any]) -> dict[str, float]:
+    """Return how often os.fork, exit and wait of the same interpreter fit into each kind of fork, in this run."""
+    pairs = {
+        "fork of a session": "os.fork inside a session",
+        "the only fork of a session": "os.fork inside a session",
+        "fork of a session, pandas and 200 MB": "os.fork inside a session, pandas and 200 MB",
+    }
+    return {
+        name: calls[f"bubblewrap: {name}"]["median_ms"] / calls[f"bubblewrap: {base}"]["median_ms"]
+        for name, base in pairs.items()
+        if f"bubblewrap: {name}" in calls and f"bubblewrap: {base}" in calls
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
@@ -310,6 +324,7 @@ def main() -> int:
                 skipped[name] = str(reason)
     record["peers"] = dict(sorted(parts.versions.items()))
     record["skipped"] = skipped
+    record["forks_beside_os_fork"] = forks(record["calls"])
     record["bars"] = bars(record)
     say("")
     text = json.dumps(record, indent=1)
@@ -327,7 +342,7 @@ def show(record: dict[str, Any]) -> None:
     for name, row in record["calls"].items():
         figures = f"{row['median_ms']:10.3f} {row['p10_ms']:10.3f} {row['p90_ms']:10.3f}"
         print(f"{name:52s} {figures} {row['ratio_to_plain_subprocess']:8.3f}")
-    for name in ("throughput", "memory", "time_outs", "cycles"):
+    for name in ("throughput", "memory", "time_outs", "cycles", "forks_beside_os_fork"):
         if name in record:
             print(f"{name:20s} {json.dumps(record[name])}")
     for name, row in record["bars"].items():

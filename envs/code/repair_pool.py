@@ -1,9 +1,10 @@
 """Inputs and right answers per library function, and the catalogue of bugs that tests can tell from them.
 
 A function's *pool* is a fixed list of inputs with what the installed library gives for them. The catalogue,
-``repair_catalogue.json``, lists edits of its source (:mod:`thinkact.envs.code.mutate`) and, per edit, which
-inputs of the pool betray it; ``scripts/code_repair_catalogue.py`` writes it by running every edit in a sandbox.
-The catalogue holds for the pinned versions of the libraries only, so other versions are refused.
+``repair_catalogue.json``, lists edits of its source (:mod:`thinkact.envs.code.mutate`) and, per edit, which inputs of
+the pool betray it; ``repair_classes.json`` is the same for methods of classes. ``scripts/code_repair_catalogue.py``
+writes both by running every edit in a sandbox. They hold for the pinned versions of the libraries only, so other
+versions are refused.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from thinkact.envs.code.grade import Call, outcome_of
 from thinkact.envs.code.inputs import draw_all
 from thinkact.envs.code.mutate import Edit
+from thinkact.envs.code.repair_classes import library_texts
 from thinkact.envs.code.repair_types import Function
 from thinkact.envs.code.slice import Slice, slice_functions
 
@@ -32,6 +34,7 @@ LIBRARIES: dict[str, tuple[str, str, str]] = {
     "boltons": ("boltons", "26.2.0", "BSD-3-Clause, (c) Mahmoud Hashemi and contributors"),
     "funcy": ("funcy", "2.1", "BSD-3-Clause, (c) Alexander Schepanovski and contributors"),
     "inflection": ("inflection", "0.5.1", "MIT, (c) Janko Marohnić and contributors"),
+    "sortedcontainers": ("sortedcontainers", "2.4.0", "Apache-2.0, (c) Grant Jenks"),
     "humanize": ("humanize", "4.17.0", "MIT, (c) Jason Moiron and contributors"),
 }
 
@@ -51,7 +54,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Bug:
-    """One edit of the catalogue: in which definition, what, and a bit per input of the pool that betrays it."""
+    """One edit of the catalogue: in which definition or method, what, and a bit per input that betrays it."""
 
     definition: str
     edit: Edit
@@ -88,8 +91,9 @@ def slice_of(function: Function) -> Slice:
 
 
 def source_digest(function: Function) -> str:
-    """Digest the sliced source, to notice other library contents under the same version."""
-    text = "\0".join(each.text for each in slice_of(function).definitions)
+    """Digest the source that tasks show, to notice other library contents under the same version."""
+    texts = library_texts().values() if function.method else (each.text for each in slice_of(function).definitions)
+    text = "\0".join(texts)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -124,24 +128,41 @@ def pool_of(function: Function) -> Pool:
     return Pool(tuple(inputs), tuple(wanted), hashlib.blake2b(record, digest_size=8).hexdigest())
 
 
-@lru_cache(maxsize=1)
-def catalogue() -> dict[str, Any]:
-    """Read the catalogue that ships with the package."""
-    text = resources.files("thinkact.envs.code").joinpath("repair_catalogue.json").read_text(encoding="utf-8")
+def _shipped(name: str) -> dict[str, Any]:
+    text = resources.files("thinkact.envs.code").joinpath(name).read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
 @lru_cache(maxsize=1)
+def catalogue() -> dict[str, Any]:
+    """Read the catalogue of functions that ships with the package."""
+    return _shipped("repair_catalogue.json")
+
+
+@lru_cache(maxsize=1)
+def class_catalogue() -> dict[str, Any]:
+    """Read the catalogue of methods."""
+    return _shipped("repair_classes.json")
+
+
+def _row(key: str) -> Any:
+    known = catalogue()["functions"]
+    return known[key] if key in known else class_catalogue()["functions"][key]
+
+
+@lru_cache(maxsize=1)
 def catalogue_digest() -> str:
     """Tell catalogues apart: with another one, the same task id means another task."""
-    return hashlib.blake2b(json.dumps(catalogue(), sort_keys=True).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(
+        json.dumps([catalogue(), class_catalogue()], sort_keys=True).encode(), digest_size=8
+    ).hexdigest()
 
 
 @lru_cache(maxsize=512)
 def bugs_of(key: str) -> tuple[Bug, ...]:
-    """Return the catalogue's bugs of one function."""
-    rows = catalogue()["functions"][key]["bugs"]
+    """Return the catalogue's bugs of one function or method."""
+    rows = _row(key)["bugs"]
     return tuple(Bug(name, Edit(kind, start, end, new), int(mask, 16)) for name, kind, start, end, new, mask in rows)
 
 
@@ -153,7 +174,7 @@ def checked_pool(function: Function) -> Pool:
         MissingLibrary: They differ.
     """
     check_versions()
-    known = catalogue()["functions"][function.key]
+    known = _row(function.key)
     pool = pool_of(function)
     if known["source"] != source_digest(function) or known["pool"] != pool.digest:
         raise MissingLibrary(

@@ -1,5 +1,7 @@
 """Build a repair task from its id alone: which bug, which files, which tests.
 
+Above the levels of functions there is one of methods: the modules of a library, and a bug in one method of one class.
+
 Splits are cut by *group*: functions that do much the same, or that call each other, share one, so a function of
 the ``eval`` or ``hidden`` split never occurs in a training task, not even as a neighbour or helper.
 """
@@ -13,9 +15,20 @@ from typing import Any
 
 from thinkact.envs.code.env import Problem, visible_tests
 from thinkact.envs.code.grade import Case, best_constant
+from thinkact.envs.code.repair_classes import CLASSES, METHODS, layout, method_text
 from thinkact.envs.code.repair_files import package, single_file
 from thinkact.envs.code.repair_libraries import FUNCTIONS
-from thinkact.envs.code.repair_pool import LIBRARIES, Bug, Pool, bugs_of, call_of, catalogue, checked_pool, slice_of
+from thinkact.envs.code.repair_pool import (
+    LIBRARIES,
+    Bug,
+    Pool,
+    bugs_of,
+    call_of,
+    catalogue,
+    checked_pool,
+    class_catalogue,
+    slice_of,
+)
 from thinkact.envs.code.repair_types import Function
 from thinkact.envs.code.slice import Definition, Slice
 from thinkact.envs.python_task_gen import between
@@ -23,6 +36,8 @@ from thinkact.envs.types import Limits, Split, Task
 
 #: 0: one function, most inputs betray the bug. 1: one function, few do. 2: a module of several. 3: a package.
 LEVELS = (0, 1, 2, 3)
+#: A library of classes, thousands of lines: one method is wrong. In the train split only.
+CLASS_LEVEL = 4
 _EVAL = frozenset(
     "strip offset partitions items ordinal derange list-text bytes extremes matrix get format fractional".split()
 )
@@ -45,6 +60,9 @@ def split_of(function: Function) -> Split:
 @lru_cache(maxsize=16)
 def rows(split: Split, level: int) -> tuple[tuple[Function, Bug], ...]:
     """List the bugs of a split that a level offers, in a fixed order."""
+    if level == CLASS_LEVEL:
+        methods = [each for each in METHODS if each.key in class_catalogue()["functions"] and split_of(each) == split]
+        return tuple((method, bug) for method in methods for bug in bugs_of(method.key))
     known = catalogue()["functions"]
     found = []
     for function in FUNCTIONS:
@@ -162,18 +180,25 @@ def build(split: Split, level: int, number: int) -> Problem | None:
     Raises:
         MissingLibrary: A library of the extra ``code`` is not there.
     """
-    if level not in LEVELS or not 0 <= number < len(rows(split, level)):
+    if level not in (*LEVELS, CLASS_LEVEL) or not 0 <= number < len(rows(split, level)):
         return None
     function, bug = rows(split, level)[number]
     rng = random.Random(f"repair/{split}/{level}/{number}")
     pool = checked_pool(function)
-    neighbours = _neighbours(function, bug, split, {2: between(rng, 3, 5), 3: 3}.get(level, 0), rng)
+    if level == CLASS_LEVEL:
+        neighbours: list[Function] = []
+    else:
+        neighbours = _neighbours(function, bug, split, {2: between(rng, 3, 5), 3: 3}.get(level, 0), rng)
     functions = [function, *neighbours]
     functions.sort(key=lambda each: rng.random())
-    broken: Definition = next(each for each in slice_of(function).definitions if each.name == bug.definition)
-    changes = {(broken.module, broken.name): bug.edit.apply(broken.text)}
-    files, fixed = _lay_out(level, functions, changes), _lay_out(level, functions, {})
-    module = _PACKAGE if level == 3 else _MODULE
+    if level == CLASS_LEVEL:
+        changed, head = bug.edit.apply(method_text(function)), _header(functions)
+        files, fixed = layout(_PACKAGE, function, changed, head), layout(_PACKAGE, function, None, head)
+    else:
+        broken: Definition = next(each for each in slice_of(function).definitions if each.name == bug.definition)
+        changes = {(broken.module, broken.name): bug.edit.apply(broken.text)}
+        files, fixed = _lay_out(level, functions, changes), _lay_out(level, functions, {})
+    module = _PACKAGE if level >= 3 else _MODULE
     calls = tuple(call_of(each, module) for each in functions)
     target = functions.index(function)
     chosen = _choose(pool, bug.mask, rng)
@@ -191,7 +216,8 @@ def build(split: Split, level: int, number: int) -> Problem | None:
         floor += len(cases) - 1
     visible.sort(key=lambda case: case.call)
     tests = f"test_{module}.py"
-    files[tests] = visible_tests(calls, visible, [each.name for each in functions])
+    names = [each.name for each in functions]
+    files[tests] = visible_tests(calls, visible, names)
     graded = tuple(path for path in files if path != tests)
     failing = sum(bug.mask >> i & 1 for i in chosen.visible)
     task = Task(
@@ -199,16 +225,16 @@ def build(split: Split, level: int, number: int) -> Problem | None:
         family="code-repair",
         split=split,
         seed=number,
-        prompt=_prompt(graded, functions, tests, failing, len(visible)),
+        prompt=_prompt(graded, sorted(CLASSES if level == CLASS_LEVEL else names), tests, failing, len(visible)),
         difficulty=float(level),
-        limits=Limits(max_turns=10 if level < 2 else 16, max_invalid=3, max_chars=4000),
+        limits=Limits(max_turns={0: 10, 1: 10, CLASS_LEVEL: 24}.get(level, 16), max_invalid=3, max_chars=4000),
     )
     return Problem(task, files, tests, graded, calls, tuple(hidden), floor, (_edit(files, fixed),))
 
 
-def _prompt(graded: tuple[str, ...], functions: list[Function], tests: str, failing: int, total: int) -> str:
+def _prompt(graded: tuple[str, ...], public: list[str], tests: str, failing: int, total: int) -> str:
     where = graded[0] if len(graded) == 1 else f"the package in {graded[0].split('/')[0]}/ ({len(graded)} files)"
-    names = ", ".join(sorted(each.name for each in functions))
+    names = ", ".join(public)
     fail = "fails" if failing == 1 else "fail"
     return (
         f"{where} defines {names}. There is one bug in it: {failing} of {total} tests in {tests} {fail}. "
@@ -227,4 +253,4 @@ def draw(split: Split, levels: tuple[int, ...], rng: Any) -> str:
     return f"{split}/{level}/{numbers[int(rng.integers(len(numbers)))]}"
 
 
-__all__ = ["LEVELS", "build", "draw", "rows", "split_of"]
+__all__ = ["CLASS_LEVEL", "LEVELS", "build", "draw", "rows", "split_of"]

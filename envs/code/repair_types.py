@@ -19,6 +19,7 @@ class Function:
         inputs: One generator per ``{}``.
         group: Functions of one group do much the same and always share a split.
         also: Further names of the module that the expression uses.
+        method: The method that is broken, if ``name`` is a class.
     """
 
     module: str
@@ -27,11 +28,12 @@ class Function:
     inputs: tuple[Gen, ...]
     group: str
     also: tuple[str, ...] = ()
+    method: str = ""
 
     @property
     def key(self) -> str:
-        """``library.name``: what the catalogue calls it."""
-        return f"{self.module.split('.')[0]}.{self.name}"
+        """``library.name`` or ``library.name.method``: what the catalogue calls it."""
+        return f"{self.module.split('.')[0]}.{self.name}" + (f".{self.method}" if self.method else "")
 
     @property
     def library(self) -> str:
