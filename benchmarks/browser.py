@@ -7,8 +7,8 @@ Measured, each in this one run: on ten tasks of MiniWoB the milliseconds of a re
 with a screenshot beside it (what BrowserGym always takes), and the same of BrowserGym (its defaults, and without its
 waits) where an interpreter that has it is named; in thinkact's own applications steps per second of one environment
 with real mouse and keyboard input, played by the expert, and reset, cold and from the warm pool; memory of a context
-when 16 are open; with --soak N, memory and processes before and after N steps. PATH is the Python of a virtual
-environment of its own: python -m venv V && V/bin/pip install browsergym-core browsergym-miniwob miniwob psutil.
+when 16 are open; with --soak N, and nothing else then, memory and processes over N steps. PATH is the Python of a
+virtual environment of its own: python -m venv V && V/bin/pip install browsergym-core browsergym-miniwob miniwob psutil.
 """
 
 from __future__ import annotations
@@ -65,15 +65,38 @@ def tree() -> list[psutil.Process]:
     return [me, *me.children(recursive=True)]
 
 
-def cpu() -> float:
-    """Seconds of CPU of this process and all below it."""
-    total = 0.0
-    for process in tree():
-        try:
-            total += sum(process.cpu_times()[:2])
-        except psutil.Error:
-            pass
-    return total
+class Meter:
+    """CPU seconds of this process and all below it, while it is open; looking them up is not counted."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> Meter:
+        self._below = self._look()
+        self._own = time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.process_time() - self._own
+        self.seconds += sum(now - self._below.get(pid, 0.0) for pid, now in self._look().items())
+
+    @staticmethod
+    def _look() -> dict[int, float]:
+        found = {}
+        for process in tree()[1:]:
+            try:
+                found[process.pid] = spent(process)
+            except (psutil.Error, OSError):
+                pass
+        return found
+
+
+def spent(process: psutil.Process) -> float:
+    """CPU seconds of a process: exact where the kernel keeps them for each thread, else in hundredths."""
+    threads = list(Path(f"/proc/{process.pid}/task").glob("*/schedstat"))
+    if not threads:
+        return sum(process.cpu_times()[:2])
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
 
 
 def memory(processes: list[psutil.Process]) -> float:
@@ -105,7 +128,7 @@ def miniwob(steps: int, screenshots: bool) -> dict[str, Any]:
     """Random clicks, so that the same is done here and beside it."""
     env = opened("thinkact/MiniWoB-v0", tasks="all", max_turns=1000, render_mode="rgb_array" if screenshots else None)
     hidden = opened("thinkact/MiniWoB-v0", tasks="all", split="hidden", max_turns=1000, render_mode="rgb_array")
-    resets, stepped, spent = [], [], 0.0
+    resets, stepped, meter = [], [], Meter()
     rng = random.Random(0)
     env.reset(seed=0)  # the browser starts here
     for name in TASKS:
@@ -127,15 +150,18 @@ def miniwob(steps: int, screenshots: bool) -> dict[str, Any]:
                     env.render()
                 return result
 
-            before = cpu()
-            milliseconds, (text, _, terminated, truncated, _) = clock(step)
-            spent += cpu() - before
+            with meter:
+                milliseconds, (text, _, terminated, truncated, _) = clock(step)
             stepped.append(milliseconds)
             if terminated or truncated:
                 break
     env.close()
     hidden.close()
-    return {"reset_ms": spread(resets), "step_ms": spread(stepped), "step_cpu_ms": round(spent * 1e3 / len(stepped), 2)}
+    return {
+        "reset_ms": spread(resets),
+        "step_ms": spread(stepped),
+        "step_cpu_ms": round(meter.seconds * 1e3 / len(stepped), 2),
+    }
 
 
 def browsergym(python: str | None, steps: int) -> dict[str, Any]:
@@ -165,28 +191,33 @@ def own_app(env_id: str, episodes: int) -> dict[str, Any]:
     ids = env.sample_tasks(episodes + 2, 0)
     for task_id in ids[:2]:  # the pages' template, the store's, the pool
         env.reset(options={"task_id": task_id})
-    resets, stepped, spent = [], [], 0.0
+    time.sleep(1)
+    resets: list[float] = []
+    stepped: list[float] = []
+    in_steps, in_resets = Meter(), Meter()
     for task_id in ids[2:]:
-        milliseconds, (prompt, info) = clock(lambda task_id=task_id: env.reset(options={"task_id": task_id}))
+        with in_resets:
+            milliseconds, (prompt, info) = clock(lambda task_id=task_id: env.reset(options={"task_id": task_id}))
         resets.append(milliseconds)
         expert = env.expert()
         conversation = Conversation("bench", env_id, task_id, 0, info["tools"], [Message("user", prompt)])
         ended = False
         while not ended:
             action = expert.act([conversation])[0].text
-            before = cpu()
-            milliseconds, (text, _, terminated, truncated, _) = clock(lambda action=action: env.step(action))
-            spent += cpu() - before
+            with in_steps:
+                milliseconds, (text, _, terminated, truncated, _) = clock(lambda action=action: env.step(action))
             stepped.append(milliseconds)
             conversation.messages += [Message("assistant", action), Message("tool", text)]
             ended = terminated or truncated
     env.close()
     return {
         "reset_pooled_ms": spread(resets),
+        "reset_cpu_ms": round(1e3 * in_resets.seconds / len(resets), 2),
         "step_ms": spread(stepped),
+        "step_cpu_ms": round(1e3 * in_steps.seconds / len(stepped), 2),
         "steps_per_second": round(1e3 * len(stepped) / sum(stepped), 1),
-        "steps_per_second_per_core": round(len(stepped) / spent, 1),
-        "step_cpu_ms": round(1e3 * spent / len(stepped), 2),
+        "steps_per_second_per_core": round(len(stepped) / in_steps.seconds, 1),
+        "steps_per_second_per_core_with_resets": round(len(stepped) / (in_steps.seconds + in_resets.seconds), 1),
     }
 
 
@@ -232,17 +263,32 @@ def contexts(count: int = 16) -> dict[str, float]:
     return {"one_mb": round(one, 1), "all_mb": round(many, 1), "context_mb_at_16": round((many - one) / (count - 1), 1)}
 
 
-def soak(env_id: str, steps: int) -> dict[str, Any]:
-    """Play expert episodes for so many steps; look at memory and processes after the first tenth and at the end."""
-    env = opened(env_id)
-    seen: list[tuple[int, float, int]] = []
-    done, seed = 0, 0
-    marks = [max(1, steps // 10), steps]
+def kinds() -> dict[str, float]:
+    """Megabytes of Python, of the browser's driver and of Chromium, and how many processes there are."""
+    found = {"python_mb": 0.0, "driver_mb": 0.0, "chromium_mb": 0.0}
+    below = tree()
+    for process in below:
+        try:
+            name = process.name()
+        except psutil.Error:
+            continue
+        kind = "chromium_mb" if "chrom" in name else "driver_mb" if "node" in name else "python_mb"
+        found[kind] += memory([process])
+    return {**{kind: round(mb, 1) for kind, mb in found.items()}, "processes": len(below)}
+
+
+def soak(env_ids: list[str], steps: int) -> dict[str, Any]:
+    """Play expert episodes of the applications in turn for so many steps; look at memory and processes ten times."""
+    envs = [opened(env_id) for env_id in env_ids]
+    marks = [steps * n // 10 for n in range(1, 11)]
+    seen: list[dict[str, float]] = []
+    done = seed = 0
     while marks:
+        env = envs[seed % len(envs)]
         prompt, info = env.reset(seed=seed)
         seed += 1
         expert = env.expert()
-        conversation = Conversation("soak", env_id, info["task_id"], 0, info["tools"], [Message("user", prompt)])
+        conversation = Conversation("soak", "soak", info["task_id"], 0, info["tools"], [Message("user", prompt)])
         ended = False
         while not ended:
             action = expert.act([conversation])[0].text
@@ -251,17 +297,19 @@ def soak(env_id: str, steps: int) -> dict[str, Any]:
             ended = terminated or truncated
             done += 1
         if done >= marks[0]:
-            marks.pop(0)
-            seen.append((done, memory(tree()), len(tree())))
-            say(f"soak: {done} of {steps} steps, {seen[-1][1]:.0f} MB, {seen[-1][2]} processes")
-    env.close()
-    (first, mb, processes), (last, mb_end, processes_end) = seen
-    return {
-        "steps": last,
-        "mb": [round(mb, 1), round(mb_end, 1)],
-        "processes": [processes, processes_end],
-        "mb_per_1000_steps": round(1000 * (mb_end - mb) / max(1, last - first), 2),
+            while marks and done >= marks[0]:
+                marks.pop(0)
+            seen.append({"steps": done, "episodes": seed, **kinds()})
+            say(f"soak: {seen[-1]}")
+    for env in envs:
+        env.close()
+    later = seen[len(seen) // 3 :]  # what is kept for use is there by then
+    slope = {
+        kind: round(1000 * statistics.linear_regression([s["steps"] for s in later], [s[kind] for s in later]).slope, 2)
+        for kind in seen[0]
+        if kind.endswith("_mb") and len(later) > 1
     }
+    return {"seen": seen, "mb_per_1000_steps_after_a_third": slope}
 
 
 def verdict(found: dict[str, Any]) -> dict[str, Any]:
@@ -283,6 +331,15 @@ def verdict(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def told(found: dict[str, Any], started: float, options: argparse.Namespace) -> int:
+    found["seconds"] = round(time.time() - started, 1)
+    text = json.dumps(found, indent=2)
+    if options.out is not None:
+        options.out.write_text(text + "\n", encoding="utf-8")
+    print(text if options.json else json.dumps(found["soak" if options.soak else "bars"], indent=2))
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
@@ -290,11 +347,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="also write it here")
     parser.add_argument("--browsergym-python", help="an interpreter that has browsergym-miniwob")
     parser.add_argument("--only", nargs="*", default=WEB, help="which of thinkact's own applications")
-    parser.add_argument("--soak", type=int, default=0, metavar="N", help="also take N steps and look for growth")
+    parser.add_argument(
+        "--soak", type=int, default=0, metavar="N", help="take N steps and look for growth; nothing else"
+    )
     options = parser.parse_args()
     steps, episodes = (3, 3) if options.quick else (8, 20)
     started = time.time()
     found: dict[str, Any] = {"machine": machine(), "load": os.getloadavg()[0], "quick": options.quick}
+    if options.soak:
+        found["soak"] = soak(options.only, options.soak)
+        return told(found, started, options)
     say("MiniWoB …")
     found["miniwob"] = {"text": miniwob(steps, False), "with_screenshot": miniwob(steps, True)}
     found["browsergym"] = browsergym(options.browsergym_python, steps)
@@ -304,15 +366,8 @@ def main() -> int:
         found["apps"][env_id] = {**own_app(env_id, episodes), "reset_cold_ms": cold(env_id, 1 if options.quick else 5)}
     say("contexts …")
     found["contexts"] = contexts()
-    if options.soak:
-        found["soak"] = soak("thinkact/MiniWoB-v0" if not options.only else options.only[0], options.soak)
     found["bars"] = verdict(found)
-    found["seconds"] = round(time.time() - started, 1)
-    text = json.dumps(found, indent=2)
-    if options.out is not None:
-        options.out.write_text(text + "\n", encoding="utf-8")
-    print(text if options.json else json.dumps(found["bars"], indent=2))
-    return 0
+    return told(found, started, options)
 
 
 if __name__ == "__main__":

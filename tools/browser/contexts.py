@@ -23,7 +23,7 @@ ACTIVE = 4
 #: Episodes that one context serves before it is thrown away.
 USES = 50
 #: Seconds for which a wash waits until nobody works the browser: the next episode's first steps come before it.
-PATIENCE = 1.0
+PATIENCE = 0.1
 #: Seconds for the wash itself.
 WASH = 10.0
 #: Seconds without work after which the browser counts as idle.
