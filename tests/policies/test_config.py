@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thinkact.cli_train import Request, to_toml
 from thinkact.policies.advantages import ESTIMATORS
 from thinkact.policies.config import PRESETS, ConfigError, TrainConfig, make_config
 
@@ -153,3 +154,22 @@ def test_another_estimator_does_not_inherit_options():
     chosen = make_config("default", overrides={"rl.estimator": "gigpo", "rl.estimator_options.omega": 0.5})
     assert chosen.rl.estimator_options == {"omega": 0.5}
     assert make_config("default", overrides={"rl.estimator": "turn_rtg"}).rl.estimator_options == {"normalise": True}
+
+
+def test_what_the_command_prints_is_a_file_it_reads(tmp_path):
+    settings = {
+        "curriculum.mode": "staged",
+        "curriculum.arms": [{"name": "a", "kwargs": {"horizon": 4}}, {"name": "b", "id": "thinkact/PythonTask-v0"}],
+        "rollout.max_staleness": 1,
+        "rl.tis_cap": 2.0,
+    }
+    options = {"model": None, "name": None, "seed": 3, "resume": False, "runs": tmp_path, "board": None}
+    asked = Request.of(preset="tiny", file=None, settings=settings, ray=3, **options).config
+    assert (asked.rollout.ray_workers, asked.seed) == (3, 3)
+    assert [(arm.id, arm.kwargs) for arm in asked.arms] == [
+        ("thinkact/Credit-v0", {"world": ["key-door", "lucky"], "horizon": 4}),
+        ("thinkact/PythonTask-v0", {}),  # another environment has no use for the first one's knobs
+    ]
+    file = tmp_path / "run.toml"
+    file.write_text(to_toml(asked))
+    assert make_config(file=file) == asked
