@@ -215,7 +215,7 @@ RUN = {
     "env": {"id": "thinkact/ZooHours-v0", "kwargs": {}},
     "sample": {
         **{"concurrency": 12, "max_new_tokens": 8, "max_thought_tokens": 5, "max_summary_tokens": 8},
-        **{"max_len": 700, "budget": 330, "history": "summarize"},
+        **{"max_len": 700, "budget": 450, "history": "summarize"},
     },
     "eval.tasks": 2,
     "sft": {"episodes": 24, "epochs": 1},
