@@ -65,11 +65,11 @@ class MiniWobBrowser:
         """
         site = Site(name, seed)
         self.state = PageState()
-        self.handle.start({HOST: site}, site.url())
+        page = self.handle.start({HOST: site}, site.url(), first=(_TIMED, self._call("wait", {}, OPENING_MS)))
         for _ in range(_MOST_LOOKS):
-            page, _ = self._timed("wait", {}, OPENING_MS)
             if self.state.ready:
                 return page
+            page, _ = self._timed("wait", {}, OPENING_MS)
         raise BrowserFault(f"the page of {name} did not start.")
 
     def act(self, tool: str, arguments: Mapping[str, Any]) -> tuple[str, ErrorKind | None]:
@@ -84,8 +84,10 @@ class MiniWobBrowser:
         return (f"The task is over: reward {self.state.reward:g}." if self.state.done else page), kind
 
     def _timed(self, tool: str, arguments: Mapping[str, Any], milliseconds: int) -> tuple[str, ErrorKind | None]:
-        call = {"tool": tool, "arguments": arguments, "milliseconds": milliseconds, "tell": self._tell}
-        return self.handle.act(_TIMED, call)
+        return self.handle.act(_TIMED, self._call(tool, arguments, milliseconds))
+
+    def _call(self, tool: str, arguments: Mapping[str, Any], milliseconds: int) -> dict[str, Any]:
+        return {"tool": tool, "arguments": arguments, "milliseconds": milliseconds, "tell": self._tell}
 
     def _tell(self, told: Mapping[str, Any] | None) -> None:
         if told is not None and not self.state.done:

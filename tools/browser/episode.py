@@ -59,8 +59,9 @@ class Episode(Tabs):
         now: datetime | None,
         init_script: str | None,
         seed: int,
+        first: tuple[str, Mapping[str, Any]] | None = None,
     ) -> Episode:
-        """Take a context and open the first page in it.
+        """Take a context and open the first page in it; see :meth:`BrowserHandle.start`.
 
         Raises:
             BrowserFault: There is no context, or the page could not be opened.
@@ -70,7 +71,7 @@ class Episode(Tabs):
         episode = cls(host, lease, options, sites)
         try:
             async with lease.chromium.turns:
-                await episode._begin(url)
+                await episode._begin(url, first)
                 if not episode.settled:
                     raise BrowserFault(f"{url} did not finish loading within {options.action_timeout:g} s.")
                 if not episode.tab.seen["url"].startswith("http://"):
@@ -90,7 +91,7 @@ class Episode(Tabs):
             raise
         return episode
 
-    async def _begin(self, url: str) -> None:
+    async def _begin(self, url: str, first: tuple[str, Mapping[str, Any]] | None) -> None:
         self.host.server.admit(self.visit)
         self._hear(self.lease.context, "page", self._on_page)
         self._hear(self.lease.context, "dialog", self._on_dialog)
@@ -99,8 +100,13 @@ class Episode(Tabs):
         self.tabs.append(tab)
         self._watch(tab)
         await self.lease.context.add_cookies(self.passes())
+        deadline = self.deadline()
         await tab.replace(url)
-        await self.look(self.deadline())
+        if first is not None:
+            while tab.loading and time.monotonic() < deadline:
+                await self._news(deadline)
+            await actions.ACTIONS[first[0]](self, first[1], deadline)
+        await self.look(deadline)
 
     # What the outside sees.
 

@@ -38,6 +38,7 @@ class BrowserHandle:
         now: datetime | None = None,
         init_script: str | None = None,
         seed: int = 0,
+        first: tuple[str, Mapping[str, Any]] | None = None,
     ) -> str:
         """Open ``url`` in a context without a trace of any episode before; what was open is gone.
 
@@ -49,6 +50,7 @@ class BrowserHandle:
                 the clock of the machine. The zone is UTC, the language en-US.
             init_script: JavaScript that runs in every page before its own.
             seed: Of ``Math.random`` in the pages.
+            first: An action (its name and arguments, as for :meth:`act`) to do before the page is looked at.
 
         Returns:
             The page as text, as :meth:`observe` does.
@@ -68,7 +70,9 @@ class BrowserHandle:
         self.close()
         for last in (False, False, True):
             host = current()
-            episode = Episode.start(host, self.options, sites, url, now=now, init_script=init_script, seed=seed)
+            episode = Episode.start(
+                host, self.options, sites, url, now=now, init_script=init_script, seed=seed, first=first
+            )
             try:
                 self._episode = host.call(episode, 3 * START + self.options.action_timeout)
                 return self._episode.opening

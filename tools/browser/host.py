@@ -146,7 +146,7 @@ class Host:
         chromium = lease.chromium
         chromium.live -= 1
         over = chromium not in self._browsers or chromium.served >= RECYCLE
-        if not hosts or over or lease.uses + 1 >= USES:
+        if not hosts or over or lease.window.headful or lease.uses + 1 >= USES:
             self.later(quietly(lease.context.close()))
         else:
             spares = chromium.spares.setdefault(lease.window, [])
