@@ -25,6 +25,8 @@ from thinkact.envs.types import EnvironmentFault
 _log = logging.getLogger(__name__)
 _PROGRAM = Path(__file__).with_name("answers_worker.py")
 _TRIES = 3
+#: Without these some Pythons do not start: Windows', and those whose shared library lies elsewhere.
+_PASSED_ON = ("SYSTEMROOT", "LD_LIBRARY_PATH")
 #: Deaths that an expression cannot cause: its own limits are told by other signals, and memory by an exception.
 _NOT_ITS_DOING = frozenset(
     -getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
@@ -131,7 +133,7 @@ class ExpressionProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
-                env={},
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 start_new_session=True,  # Ctrl-C is for this process
             )
         except OSError as error:

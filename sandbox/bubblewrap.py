@@ -110,7 +110,7 @@ class BubblewrapSandbox(Closing):
         parts += ["seccomp"] if seccomp.supported() else ["no seccomp"]
         landlock = seccomp.landlock_version()
         parts += ["landlock scopes around every box"] if landlock >= 6 else []
-        parts += ["landlock of files around single programs and cases"] if landlock else []
+        parts += ["landlock of files around single programs and cases"] if landlock >= 2 else []
         parts += ["a user id of its own"] if os.geteuid() == 0 else []
         parts += ["the machine's network"] if self.network else []
         return ", ".join([*parts, "resource limits, memory of the tree sampled"])
