@@ -1,22 +1,30 @@
-"""What keeping an episode's keys and values across turns is worth, beside Hugging Face `generate` in the same run.
+"""What keeping an episode's keys and values across turns is worth, beside Hugging Face `generate` and TRL in one run.
 
     python benchmarks/engine.py --json --out benchmarks/results/engine.json
     python benchmarks/engine.py --quick
+    python benchmarks/engine.py --soak 5000 --out benchmarks/results/engine_soak.json
 
 Rollouts: episodes in groups of 8 that share a prompt; each turn samples a fixed number of tokens and is given a tool
-result. Both sides sample from the same model, in the same dtype, on the same threads, the same number of tokens:
+result. All sides sample from the same model, in the same dtype, on the same threads, the same number of tokens:
 
 * engine: our engine. It computes a prompt once per group and a tool result once; log-probabilities included.
 * generate: `model.generate` on the whole history of every episode at every turn, which is what Hugging Face paths of
-  trainers do (TRL's among them), without the second pass that they need for log-probabilities.
+  trainers do, without the second pass that they need for log-probabilities.
+* trl: TRL's own `GRPOTrainer._generate_single_turn` in a process of its own (`engine_trl.py`), where there is an
+  environment with TRL (`trl_compare.py --setup` makes it), for the cells of `--trl-turns`.
 
 Ragged histories are padded on the left for `generate`. Both sides take turns, round after round; figures are medians.
+The benchmark fails where the engine prefills more than 5 % beyond the least possible.
+
+History: seconds of single turns over the tokens of history before them, as a slope (seconds per 1000 tokens).
 
 Decode: tokens per second beyond the prompt, at several batch sizes, beside a plain loop over the model's own forward
 pass with its own cache. Roofline: the time that reading the weights and the cache once per step takes at the measured
 copy bandwidth, or the products at the measured matrix rate, whichever is longer, over the time taken.
 
 Idle: the share of a rollout during which the model waits, with tools that take as long as the model.
+
+The record is written anew after every part, so that a run that is broken off keeps what it measured.
 """
 
 from __future__ import annotations
@@ -26,7 +34,9 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,14 +44,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 import thinkact
 from thinkact.policies.engine import Engine, GenRequest
-from thinkact.policies.models import LoadedModel, build_tiny, load_model
+from thinkact.policies.models import LoadedModel, build_tiny, load_model, save_model
 from thinkact.policies.sampling import SamplingParams
 
+sys.path.insert(0, str(Path(__file__).parent))
+from engine_parts import decode, idle, soak
+
 GROUP, PROMPT, SAMPLED = 8, 256, 32
+#: Prefilled tokens over the least possible, at most.
+WASTE = 1.05
+PARTS = ("rollouts", "decode", "overlap")
+TRL_PYTHON = Path.home() / ".cache" / "thinkact-bench" / "trl" / "bin" / "python"
 
 
 class Workload:
@@ -67,31 +83,36 @@ class Workload:
         self.least = given + episodes * (turns - 1)
         self.sampled = episodes * turns * SAMPLED
         self.longest = int(PROMPT + turns * SAMPLED + sizes.sum(axis=0).max(initial=0))
+        #: Mean tokens of an episode before each turn.
+        self.history = [PROMPT + turn * SAMPLED + float(sizes[:turn].sum()) / episodes for turn in range(turns)]
 
 
-def with_engine(engine: Engine, work: Workload) -> float:
+def with_engine(engine: Engine, work: Workload) -> tuple[list[float], int]:
+    """Return the seconds of each turn, and how many tokens were prefilled."""
     params = SamplingParams(temperature=1.0, max_new_tokens=SAMPLED)
     engine.sync()  # nothing is known of the round before
     before = engine.prefilled_tokens
-    start = time.perf_counter()
+    seconds = []
     slots = [engine.open() for _ in range(work.episodes)]
     for turn in range(work.turns):
+        start = time.perf_counter()
         given = work.prompts if turn == 0 else work.results[turn - 1]
         requests = [GenRequest(slot, ids, seed=turn) for slot, ids in zip(slots, given, strict=True)]
         results = engine.generate(requests, params)
+        seconds.append(time.perf_counter() - start)
         assert all(len(result.tokens) == SAMPLED for result in results)
-    seconds = time.perf_counter() - start
     for slot in slots:
         engine.close(slot)
-    work.computed = engine.prefilled_tokens - before  # type: ignore[attr-defined]
-    return seconds
+    return seconds, engine.prefilled_tokens - before
 
 
 @torch.inference_mode()
-def with_generate(model: Any, work: Workload) -> float:
+def with_generate(model: Any, work: Workload) -> list[float]:
+    """Return the seconds of each turn."""
     histories = [list(prompt) for prompt in work.prompts]
-    start = time.perf_counter()
+    seconds = []
     for turn in range(work.turns):
+        start = time.perf_counter()
         if turn:
             for history, result in zip(histories, work.results[turn - 1], strict=True):
                 history += result
@@ -114,41 +135,84 @@ def with_generate(model: Any, work: Workload) -> float:
         )
         for history, sampled in zip(histories, out[:, width:].tolist(), strict=True):
             history += sampled
-    return time.perf_counter() - start
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
-def rollouts(loaded: LoadedModel, dtype: torch.dtype, args: argparse.Namespace) -> list[dict[str, Any]]:
+def with_trl(folder: Path, work: Workload, args: argparse.Namespace) -> list[float]:
+    """Return the seconds of each round."""
+    asked = {
+        "prompts": work.prompts,
+        "results": work.results,
+        "sampled": SAMPLED,
+        "dtype": args.dtype,
+        "threads": args.threads,
+        "rounds": args.rounds,
+    }
+    path = folder / "work.json"
+    path.write_text(json.dumps(asked))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "TOKENIZERS_PARALLELISM": "false"}
+    program = [args.trl_python, Path(__file__).with_name("engine_trl.py"), folder, path]
+    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, env=environment, check=True)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+    seconds: list[float] = json.loads(line.removeprefix("RESULT "))
+    return seconds
+
+
+def rollouts(
+    loaded: LoadedModel, dtype: torch.dtype, args: argparse.Namespace, keep: Callable[[list[dict[str, Any]]], None]
+) -> None:
     """Compare whole rollouts over turns and lengths of tool results."""
     model: Any = loaded.model.to(dtype)
     vocabulary = int(model.get_input_embeddings().weight.shape[0])
     cells = [(16, turns, (40, 40)) for turns in args.turns]
     cells += [(16, 8, (20, 20)), (16, 8, (20, 400))] if args.ragged and not args.quick else []
     limit = int(getattr(model.config, "max_position_embeddings", 1 << 20))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for episodes, turns, result in cells:
         work = Workload(vocabulary, episodes, turns, result, seed=turns)
         if work.longest + 8 > limit:
             rows.append({"turns": turns, "result": result, "skipped": f"{work.longest} tokens, the model has {limit}"})
             continue
         engine = Engine(model, max_slots=episodes, max_len=work.longest + 8, dtype=dtype)
-        ours, theirs = [], []
+        ours, theirs, computed = [], [], 0
         for _ in range(args.rounds):
-            ours.append(with_engine(engine, work))
+            seconds, computed = with_engine(engine, work)
+            ours.append(seconds)
             theirs.append(with_generate(model, work))
+        ratio = statistics.median(sum(t) / sum(o) for o, t in zip(ours, theirs, strict=True))
+        engine_s = statistics.median(map(sum, ours))
         row = {
             "episodes": episodes,
             "turns": turns,
             "result_tokens": result,
-            "engine_s": round(statistics.median(ours), 3),
-            "generate_s": round(statistics.median(theirs), 3),
-            "ratio": round(statistics.median(t / o for o, t in zip(ours, theirs, strict=True)), 2),
-            "sampled_tokens_per_s": round(work.sampled / statistics.median(ours), 1),
-            "prefilled": work.computed,  # type: ignore[attr-defined]
-            "prefilled_over_least": round(work.computed / work.least, 4),  # type: ignore[attr-defined]
+            "engine_s": round(engine_s, 3),
+            "generate_s": round(statistics.median(map(sum, theirs)), 3),
+            "ratio": round(ratio, 2),
+            "sampled_tokens_per_s": round(work.sampled / engine_s, 1),
+            "prefilled": computed,
+            "prefilled_over_least": round(computed / work.least, 4),
+            "turn_s_per_1000_tokens_of_history": {
+                "engine": per_thousand(work.history, ours),
+                "generate": per_thousand(work.history, theirs),
+            },
         }
+        if turns in args.trl_turns and result == (40, 40) and args.trl_python.exists():
+            with tempfile.TemporaryDirectory(prefix="engine-trl-") as folder:
+                trl = statistics.median(with_trl(save_model(loaded, Path(folder) / "model"), work, args))
+            row |= {"trl_s": round(trl, 3), "trl_ratio": round(trl / engine_s, 2)}
         rows.append(row)
-        say(args, f"{turns:3d} turns, results {result}: {row['ratio']}x  ({row['engine_s']} s, {row['generate_s']} s)")
-    return rows
+        keep(rows)
+        beside = f", TRL {row['trl_ratio']}x" if "trl_ratio" in row else ""
+        say(args, f"{turns:3d} turns, results {result}: {row['ratio']}x{beside}  ({row['engine_s']} s)")
+
+
+def per_thousand(history: Sequence[float], rounds: Sequence[Sequence[float]]) -> float | None:
+    """Fit the seconds of a turn, in the median round, over the tokens before it; seconds per 1000 tokens."""
+    if len(history) < 3:
+        return None
+    seconds = np.median(np.asarray(rounds), axis=0)[1:]  # the first turn has the prompt to compute
+    return round(1000 * float(np.polyfit(history[1:], seconds, 1)[0]), 3)
 
 
 def slopes(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -163,156 +227,6 @@ def slopes(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-# Decode.
-
-
-def copy_rate() -> float:
-    """Bytes per second that a large copy reads."""
-    source = torch.empty(64 << 20, dtype=torch.float32)
-    target = torch.empty_like(source)
-    return best(lambda: target.copy_(source), 5, source.nbytes)
-
-
-def product_rate(dtype: torch.dtype, rows: int, hidden: int, wide: int) -> float:
-    """Floating-point operations per second of a product of the shape that a layer has."""
-    a, b = torch.randn(max(rows, 256), hidden, dtype=dtype), torch.randn(hidden, wide, dtype=dtype)
-    return best(lambda: a @ b, 20, 2 * a.numel() * wide)
-
-
-def best(call: Callable[[], object], times: int, amount: float) -> float:
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return amount / min(seconds)
-
-
-@torch.inference_mode()
-def plain_decode(model: Any, prompt: Tensor, steps: int) -> float:
-    """Seconds of a loop over the model's own forward pass and cache, sampling included."""
-    out = model(input_ids=prompt, use_cache=True, logits_to_keep=1)
-    start = time.perf_counter()
-    for _ in range(steps):
-        picked = torch.multinomial(out.logits[:, -1].float().softmax(-1), 1)
-        out = model(input_ids=picked, past_key_values=out.past_key_values, use_cache=True)
-    return time.perf_counter() - start
-
-
-def engine_decode(engine: Engine, prompts: list[list[int]], steps: int) -> float:
-    """Seconds of the engine for the same, without its prefill."""
-    took = []
-    for count in (1, steps + 1):
-        engine.sync()
-        slots = [engine.open() for _ in prompts]
-        requests = [GenRequest(slot, ids, seed=at) for at, (slot, ids) in enumerate(zip(slots, prompts, strict=True))]
-        start = time.perf_counter()
-        engine.generate(requests, SamplingParams(temperature=1.0, max_new_tokens=count))
-        took.append(time.perf_counter() - start)
-        for slot in slots:
-            engine.close(slot)
-    return took[1] - took[0]
-
-
-def decode(loaded: LoadedModel, dtype: torch.dtype, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Compare decoding at several batch sizes, and with what the machine could do."""
-    model: Any = loaded.model.to(dtype)
-    config, steps = model.config, 16 if args.quick else 48
-    weights = sum(p.numel() for p in model.parameters())
-    bandwidth = copy_rate()
-    products = product_rate(dtype, 64, config.hidden_size, config.intermediate_size)
-    head = config.hidden_size // config.num_attention_heads
-    rows = []
-    for batch in args.batches:
-        rng = np.random.default_rng(batch)
-        vocabulary = int(model.get_input_embeddings().weight.shape[0])
-        prompts = [rng.integers(10, vocabulary, 128).tolist() for _ in range(batch)]
-        engine = Engine(model, max_slots=batch, max_len=128 + steps + 8, dtype=dtype)
-        ours, theirs = [], []
-        for _ in range(args.rounds):
-            ours.append(engine_decode(engine, prompts, steps))
-            theirs.append(plain_decode(model, torch.tensor(prompts), steps))
-        cache = 2 * config.num_hidden_layers * config.num_key_value_heads * head * (128 + steps // 2) * batch
-        read = (weights + cache) * dtype.itemsize / bandwidth
-        compute = 2 * weights * batch / products
-        seconds = statistics.median(ours)
-        rows.append(
-            {
-                "batch": batch,
-                "engine_tokens_per_s": round(batch * steps / seconds, 1),
-                "model_tokens_per_s": round(batch * steps / statistics.median(theirs), 1),
-                "ratio": round(statistics.median(t / o for o, t in zip(ours, theirs, strict=True)), 2),
-                "of_roofline": round(max(read, compute) * steps / seconds, 3),
-                "bound": "memory" if read > compute else "arithmetic",
-            }
-        )
-        say(args, f"decode, batch {batch}: {rows[-1]['engine_tokens_per_s']} tokens/s, {rows[-1]['ratio']}x")
-    return rows
-
-
-# Overlap.
-
-
-def idle(loaded: LoadedModel, dtype: torch.dtype, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Play a world whose tool sleeps as long as the model takes for half of the episodes."""
-    from gymnasium.envs.registration import register
-
-    from thinkact.envs.diagnostic.env import CreditEnv
-    from thinkact.policies.hf import HFPolicy
-    from thinkact.policies.rollout import Runner, make_jobs
-
-    class Slow(CreditEnv):
-        """Its tool takes a while."""
-
-        latency = 0.0
-
-        def step(self, action: str) -> Any:
-            time.sleep(type(self).latency)
-            return super().step(action)
-
-    class Timed(HFPolicy):
-        """Keeps count of the seconds in which it writes."""
-
-        busy, calls = 0.0, 0
-
-        def act(self, conversations: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return super().act(conversations)
-            finally:
-                self.busy += time.perf_counter() - start
-                self.calls += 1
-
-    register("thinkact/BenchSlow-v0", entry_point=Slow, disable_env_checker=True)
-    policy = Timed(loaded, max_new_tokens=16, max_slots=32, max_len=640, dtype=dtype)
-    episodes = 32 if args.quick else 96
-    rows = []
-    for waves in (1, 2, 3):
-        Slow.latency = 0.0
-        with Runner("thinkact/BenchSlow-v0", concurrency=16, waves=waves, env_kwargs=SLOW_WORLD) as runner:
-            tasks = [runner.sample_tasks(1, 0)[0]] * episodes
-            policy.busy, policy.calls = 0.0, 0
-            runner.run(make_jobs(tasks[:16], seed=0, prefix="warm"), policy)
-            Slow.latency = policy.busy / policy.calls
-            policy.busy, policy.calls = 0.0, 0
-            start = time.perf_counter()
-            played = runner.run(make_jobs(tasks, seed=1, prefix="idle"), policy)
-            wall = time.perf_counter() - start
-        rows.append(
-            {
-                "waves": waves,
-                "tool_s": round(Slow.latency, 3),
-                "idle": round(1 - policy.busy / wall, 3),
-                "episodes_per_s": round(len(played) / wall, 2),
-            }
-        )
-        say(args, f"{waves} waves: the model waits {rows[-1]['idle']:.0%} of the time")
-    return rows
-
-
-SLOW_WORLD: dict[str, Any] = {"world": "umbrella", "horizon": 8}
-
-
 def say(args: argparse.Namespace, line: str) -> None:
     print(line, file=sys.stderr if args.json else sys.stdout, flush=True)
 
@@ -323,15 +237,19 @@ def main() -> int:
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--turns", type=int, nargs="+", default=[2, 4, 8, 16, 32])
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--ragged", action=argparse.BooleanOptionalAction, default=True, help="also other results")
+    parser.add_argument("--trl-turns", type=int, nargs="*", default=[2, 8], help="cells that TRL plays too")
+    parser.add_argument("--trl-python", type=Path, default=TRL_PYTHON, help="one that has TRL")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--soak", type=int, metavar="EPISODES", help="only this: play many episodes, watch memory")
     parser.add_argument("--quick", action="store_true", help="one round, few turns")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--out", type=Path, help="also write the JSON object to this file")
+    parser.add_argument("--out", type=Path, help="also write the JSON object to this file, after every part")
     args = parser.parse_args()
     if args.quick:
-        args.turns, args.batches, args.rounds = [2, 4], [8], 1
+        args.turns, args.batches, args.rounds, args.trl_turns = [2, 4], [8], 1, [2]
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     dtype = torch.bfloat16 if args.dtype == "bf16" else torch.float32
@@ -344,22 +262,55 @@ def main() -> int:
         "prompt_tokens": PROMPT,
         "sampled_tokens_per_turn": SAMPLED,
         "group": GROUP,
-        "models": {},
     }
-    for name in args.models:
-        say(args, f"{name}, {args.dtype}")
-        loaded = ten_million() if name == "10m" else load_model(name)
-        table = rollouts(loaded, dtype, args)
-        found = {"rollouts": table, "seconds_grow_as_turns_to_the": slopes(table)}
-        found["decode"] = decode(loaded, dtype, args)
-        found["overlap"] = idle(loaded, dtype, args)
-        record["models"][name] = found
-    text = json.dumps(record, indent=1)
-    if args.out is not None:
-        args.out.write_text(text + "\n")
+
+    def write() -> None:
+        if args.out is not None:
+            args.out.write_text(json.dumps(record, indent=1) + "\n")
+
+    if args.soak is not None:
+        record["soak"] = soak(args.soak, lambda line: say(args, line))
+        failures = [] if record["soak"]["flat"] else ["memory is not flat, or episodes failed"]
+    else:
+        record["models"] = {}
+        failures = [each for name in args.models for each in measure(name, dtype, args, record["models"], write)]
+    write()
     if args.json:
-        print(text)
-    return 0
+        print(json.dumps(record, indent=1))
+    for failure in failures:
+        print(f"FAILED: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def measure(
+    name: str, dtype: torch.dtype, args: argparse.Namespace, models: dict[str, Any], write: Callable[[], None]
+) -> list[str]:
+    """Measure one model into `models`; return what must not be."""
+    say(args, f"{name}, {args.dtype}")
+    loaded = ten_million() if name == "10m" else load_model(name)
+    found: dict[str, Any] = {}
+    models[name] = found
+
+    def keep(rows: list[dict[str, Any]]) -> None:
+        found["rollouts"], found["seconds_grow_as_turns_to_the"] = rows, slopes(rows)
+        write()
+
+    def told(line: str) -> None:
+        say(args, line)
+
+    if "rollouts" in args.parts:
+        rollouts(loaded, dtype, args, keep)
+    if "decode" in args.parts:
+        found["decode"] = decode(loaded, dtype, args, told)
+        write()
+    if "overlap" in args.parts:
+        found["overlap"] = idle(loaded, dtype, args, told)
+        write()
+    return [
+        f"{name}, {row['turns']} turns: prefilled {row['prefilled_over_least']} times the least possible"
+        for row in found.get("rollouts", ())
+        if row.get("prefilled_over_least", 1.0) > WASTE
+    ]
 
 
 def ten_million() -> LoadedModel:

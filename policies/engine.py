@@ -5,8 +5,8 @@ Only tokens that a slot has not seen are prefilled. Prompts that open alike are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,15 +16,13 @@ from torch import Tensor, nn
 from thinkact.policies.forwards import Forward, GenericForward, LlamaForward, unwrap
 from thinkact.policies.kv import Chunk, KVTable
 from thinkact.policies.sampling import SamplingParams, sample
+from thinkact.policies.slots import EngineFull, Slot, Slots, opening
+
+__all__ = ["Engine", "EngineFull", "GenRequest", "GenResult", "Stop"]
 
 Stop = Literal["stop", "length", "context"]
 
-_MIN_PREFIX = 16  # shorter shared openings are not worth a pass of their own
 _PREFILL_TOKENS = 2048  # tokens per prefill pass: bounds the activations
-
-
-class EngineFull(RuntimeError):
-    """Every slot is taken: close one, or build the engine with more `max_slots`."""
 
 
 @dataclass
@@ -60,22 +58,18 @@ class GenResult:
 
 
 @dataclass
-class _Slot:
-    row: int
-    tokens: list[int] = field(default_factory=list)
-    stored: int = 0  # how many of `tokens` have keys in the table
-    stale: list[int] = field(default_factory=list)  # tokens a closed slot left in the row
-    open: bool = False
-
-
-@dataclass
 class _Run:
-    slot: _Slot
+    slot: Slot
     result: GenResult
     draws: list[float]
     index: int
     params: SamplingParams
     done: bool = False
+
+    @property
+    def reach(self) -> int:
+        """How many tokens its slot may come to hold."""
+        return len(self.slot.tokens) + self.params.max_new_tokens
 
 
 def _pick(runs: Sequence[_Run], logits: Tensor, step: int) -> tuple[list[int], list[float]]:
@@ -93,16 +87,11 @@ def _pick(runs: Sequence[_Run], logits: Tensor, step: int) -> tuple[list[int], l
     return tokens, scores
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of the common prefix, by bisection on slices (compared in C)."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _token_bytes(config: Any, dtype: torch.dtype) -> int:
+    """What the keys and values of one token take in all layers."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
 
 
 class Engine:
@@ -117,6 +106,16 @@ class Engine:
         max_len: Tokens per slot, bounded by the model's own limit.
         dtype: Of the inference copy and the key-value tables.
         fused: Use the fused Llama pass where it applies; False forces the model's own forward.
+        max_kv_bytes: Of the key-value tables (a table that grows holds one of its layers' tensors twice meanwhile).
+            Requests that do not fit together wait for one another within a call, and slots that wait for their
+            tools lose their keys, which their next request computes anew. None for as much as the slots need.
+
+    Raises:
+        ValueError: `max_kv_bytes` do not hold one slot of `max_len` tokens.
+
+    Attributes:
+        prefilled_tokens: Tokens computed in prefill.
+        generated_tokens: Tokens sampled.
     """
 
     def __init__(
@@ -127,6 +126,7 @@ class Engine:
         max_len: int = 1024,
         dtype: torch.dtype = torch.bfloat16,
         fused: bool = True,
+        max_kv_bytes: int | None = None,
     ) -> None:
         """Copy the weights and prepare empty slots; tables grow with use."""
         base = unwrap(model)
@@ -140,11 +140,32 @@ class Engine:
             if fused and LlamaForward.supports(model)
             else GenericForward(model, dtype)
         )
-        self._table = KVTable(base.config.num_hidden_layers, dtype=dtype, device=self.device)
-        self._slots = [_Slot(row=i) for i in range(max_slots)]
-        self._at = list(range(max_slots))  # row to slot
-        self.prefilled_tokens = 0  # tokens computed in prefill
+        config = base.config
+        self._table = KVTable(config.num_hidden_layers, dtype=dtype, device=self.device)
+        self._slots = Slots(
+            self._table,
+            max_slots=max_slots,
+            max_len=self.max_len,
+            max_bytes=max_kv_bytes,
+            token_bytes=_token_bytes(config, dtype),
+        )
+        self.prefilled_tokens = 0
         self.generated_tokens = 0
+
+    @property
+    def kv_bytes(self) -> int:
+        """What keys and values take now."""
+        return self._table.nbytes
+
+    @property
+    def open_slots(self) -> int:
+        """How many slots are open."""
+        return sum(slot.open for slot in self._slots.all)
+
+    @property
+    def evicted_tokens(self) -> int:
+        """Tokens of open slots whose keys had to give way to others."""
+        return self._slots.evicted_tokens
 
     def open(self) -> int:
         """Take a free slot.
@@ -152,38 +173,26 @@ class Engine:
         Raises:
             EngineFull: All `max_slots` are open.
         """
-        for index in self._at:  # by row, so that live rows stay dense
-            slot = self._slots[index]
-            if not slot.open:
-                slot.open = True
-                return index
-        raise EngineFull(f"all {self.max_slots} slots are open: close one or raise max_slots")
+        return self._slots.open()
 
     def close(self, slot: int) -> None:
         """Free a slot. Its keys stay as a source of shared openings until the row is reused."""
-        state = self._get(slot)
-        state.stale = state.tokens[: state.stored]
-        state.tokens, state.stored, state.open = [], 0, False
+        self._slots.close(slot)
 
     def tokens(self, slot: int) -> list[int]:
         """All tokens of the slot so far, given and sampled."""
-        return list(self._get(slot).tokens)
+        return list(self._slots.get(slot).tokens)
 
     @torch.inference_mode()  # the tables belong to inference mode, and only it may write them
     def fork(self, slot: int) -> int:
         """Open a slot with a copy of the state of another.
 
+        Where memory is limited and used up, the copy holds tokens only until it is asked for.
+
         Raises:
             EngineFull: All `max_slots` are open.
         """
-        source = self._get(slot)
-        index = self.open()
-        target = self._slots[index]
-        target.tokens, target.stored, target.stale = list(source.tokens), source.stored, []
-        if source.stored:
-            self._reserve(target.row + 1, source.stored)
-            self._table.copy_row(source.row, [target.row], source.stored)
-        return index
+        return self._slots.fork(slot)
 
     def sync(self) -> None:
         """Take over the model's current weights and drop all keys and values, which are of the old ones.
@@ -191,8 +200,7 @@ class Engine:
         Open slots keep their tokens, which the next `generate` computes again.
         """
         self._forward.refresh()
-        for slot in self._slots:
-            slot.stored, slot.stale = 0, []
+        self._slots.forget()
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[GenRequest], params: SamplingParams) -> list[GenResult]:
@@ -208,23 +216,15 @@ class Engine:
                 nothing to continue from.
         """
         runs, results = self._admit(requests, params)
-        if runs:
-            self._decode(runs, self._prefill(runs))
+        for wave in self._waves(runs):
+            self._decode(wave, self._prefill(wave))
         return results
-
-    def _get(self, slot: int) -> _Slot:
-        if not 0 <= slot < self.max_slots or not self._slots[slot].open:
-            raise ValueError(f"slot {slot} is not open")
-        return self._slots[slot]
-
-    def _reserve(self, rows: int, length: int) -> None:
-        self._table.reserve(rows, length, max_rows=self.max_slots, max_length=self.max_len)
 
     def _admit(self, requests: Sequence[GenRequest], params: SamplingParams) -> tuple[list[_Run], list[GenResult]]:
         if len({r.slot for r in requests}) != len(requests):
             raise ValueError("a slot may appear once per call")
         for request in requests:
-            state = self._get(request.slot)
+            state = self._slots.get(request.slot)
             if not state.tokens and not request.new_tokens:
                 raise ValueError(f"slot {request.slot} is empty and the request brings no tokens")
             if request.new_tokens and not (0 <= min(request.new_tokens) and max(request.new_tokens) < self.vocabulary):
@@ -232,7 +232,7 @@ class Engine:
         runs: list[_Run] = []
         results: list[GenResult] = []
         for request in requests:
-            state = self._slots[request.slot]
+            state = self._slots.all[request.slot]
             result = GenResult([], [], "context")
             results.append(result)
             if len(state.tokens) + len(request.new_tokens) >= self.max_len:
@@ -244,25 +244,16 @@ class Engine:
             runs.append(_Run(state, result, draws[request.drawn :].tolist(), request.slot, own))
         return runs, results
 
-    def _place(self, index: int, row: int) -> None:
-        """Bring slot `index` to `row`; the slot there takes its place."""
-        slot, other_index = self._slots[index], self._at[row]
-        other = self._slots[other_index]
-        if slot is other:
-            return
-        old = slot.row
-        if not other.stored:
-            if slot.stored:
-                self._table.copy_row(old, [row], slot.stored)
-                other.stale = slot.tokens[: slot.stored]  # a move leaves its source behind as a copy
-            else:
-                slot.stale, other.stale = other.stale, slot.stale
-        else:
-            length = max(slot.stored, other.stored)
-            self._table.swap_rows(old, row, length)
-            slot.stale = other.stale = []
-        slot.row, other.row = row, old
-        self._at[row], self._at[old] = index, other_index
+    def _waves(self, runs: Sequence[_Run]) -> Iterator[list[_Run]]:
+        """Part runs into batches that fit in memory, short ones first: a long one takes room from all in its batch."""
+        wave: list[_Run] = []
+        for run in sorted(runs, key=lambda r: r.reach):
+            if wave and len(wave) >= self._slots.room(run.reach):
+                yield wave
+                wave = []
+            wave.append(run)
+        if wave:
+            yield wave
 
     def _prefill(self, runs: list[_Run]) -> Tensor:
         """Compute every token without keys; return last logits (B, V) in the order of `runs`.
@@ -271,13 +262,7 @@ class Engine:
         """
         # Similar chunk lengths side by side: little padding in attention.
         runs.sort(key=lambda r: len(r.slot.tokens) - r.slot.stored)
-        longest = max(len(r.slot.tokens) + r.params.max_new_tokens for r in runs)
-        self._reserve(
-            max(len(runs), 1 + max(r.slot.row for r in runs)),
-            min(self.max_len, longest),
-        )
-        for row, run in enumerate(runs):
-            self._place(run.index, row)
+        self._slots.bring([r.index for r in runs], max(r.reach for r in runs))
         leaders, copies = self._share(runs)
         logits: Tensor | None = None
         start = 0
@@ -303,7 +288,7 @@ class Engine:
                 runs[i].slot.stored = slot.stored
         return logits
 
-    def _compute(self, work: Sequence[tuple[_Slot, int]]) -> Tensor:
+    def _compute(self, work: Sequence[tuple[Slot, int]]) -> Tensor:
         """Compute keys of each slot up to the given length; return the last logits."""
         chunk = Chunk(
             self._table,
@@ -333,51 +318,26 @@ class Engine:
         firsts = [same[0] for same in fresh.values()]
         for i in firsts:  # what a row still holds of an earlier owner
             slot = runs[i].slot
-            match = min(_common(slot.tokens, slot.stale), len(slot.tokens) - 1)
-            slot.stored = match if match >= _MIN_PREFIX else 0
+            slot.stored = slot.known(slot.stale)
         new = set(firsts)
         for same in fresh.values():
             for i in same:
                 runs[i].slot.stale = []
         if firsts:
             # Donors are rows that this call does not rewrite, and one fresh prompt computed ahead.
-            busy = {runs[i].index for same in fresh.values() for i in same}
-            donors = [
-                (s.row, s.tokens[: s.stored] if s.open else s.stale)
-                for index, s in enumerate(self._slots)
-                if index not in busy and (s.stored or s.stale)
-            ]
+            donors = self._slots.donors({runs[i].index for same in fresh.values() for i in same})
             for i in firsts:
-                self._borrow(runs[i].slot, donors)
-            shared = self._opening([runs[i].slot for i in firsts])
+                self._slots.borrow(runs[i].slot, donors)
+            shared = opening([runs[i].slot for i in firsts])
             first = max(firsts, key=lambda i: runs[i].slot.stored)
             ahead = runs[first].slot
-            if shared >= _MIN_PREFIX:
+            if shared:
                 if ahead.stored < shared:
                     self._compute([(ahead, shared)])
                 for i in firsts:
-                    self._borrow(runs[i].slot, [(ahead.row, ahead.tokens[: ahead.stored])])
+                    self._slots.borrow(runs[i].slot, [(ahead.row, ahead.tokens[: ahead.stored])])
         leaders = sorted([*leaders, *new])
         return leaders, {same[0]: same[1:] for same in fresh.values() if len(same) > 1}
-
-    def _opening(self, slots: list[_Slot]) -> int:
-        """Length of the opening that all the slots share, short of any slot's last token; 0 for one slot."""
-        if len(slots) < 2:
-            return 0
-        return min(min(_common(slots[0].tokens, s.tokens), len(s.tokens) - 1) for s in slots)
-
-    def _borrow(self, slot: _Slot, donors: list[tuple[int, list[int]]]) -> None:
-        """Copy the longest known opening of a fresh slot from the rows that have it."""
-        best, source = slot.stored, -1
-        for row, known in donors:
-            if row == slot.row or len(known) <= best:
-                continue
-            match = min(_common(slot.tokens, known), len(slot.tokens) - 1)
-            if match > best and match >= _MIN_PREFIX:
-                best, source = match, row
-        if source >= 0:
-            self._table.copy_row(source, [slot.row], best)
-            slot.stored = best
 
     def _decode(self, runs: list[_Run], logits: Tensor) -> None:
         step = 0
@@ -419,6 +379,6 @@ class Engine:
         for i, run in enumerate(kept):
             if run.done:
                 mover = movers.pop()
-                self._place(mover.index, i)
+                self._slots.place(mover.index, i)
                 kept[i] = mover
         return kept

@@ -307,7 +307,7 @@ class LlamaForward:
 
         Two products over all rows: on a CPU the attention kernel takes several times as long for one query.
         """
-        batch, kv, reach, dim = keys.shape
+        batch, _, reach, dim = keys.shape
         keys, values = keys.reshape(-1, reach, dim), values.reshape(-1, reach, dim)
         scores = torch.bmm(q.reshape(-1, self.group, dim), keys.transpose(1, 2)).view(batch, -1, reach)
         if mask is not None:

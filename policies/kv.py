@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_GROWTH = 64  # table lengths are multiples of this
-
 
 class KVTable:
     """Keys and values of all layers: per layer two tensors of shape (rows, heads, capacity, head_dim).
@@ -33,22 +31,27 @@ class KVTable:
     def _tensors(self) -> list[Tensor]:
         return [t for t in (*self.keys, *self.values) if t is not None]
 
-    def reserve(self, rows: int, length: int, *, max_rows: int, max_length: int) -> None:
-        """Make room for `rows` rows of `length` tokens, keeping what is stored."""
-        if rows > self.rows:
-            rows = min(max_rows, max(rows, self.rows * 3 // 2))
-        if length > self.capacity:
-            rounded = -(-length // _GROWTH) * _GROWTH
-            length = max(length, min(rounded, max_length))
-        rows, length = max(rows, self.rows), max(length, self.capacity)
-        if (rows, length) == (self.rows, self.capacity):
+    @property
+    def nbytes(self) -> int:
+        """What keys and values take."""
+        return sum(t.nbytes for t in self._tensors())
+
+    def resize(self, rows: int, capacity: int) -> None:
+        """Change to `rows` rows of `capacity` tokens, keeping what is stored in both; the capacity never shrinks."""
+        if (rows, capacity) == (self.rows, self.capacity):
             return
+        kept = min(rows, self.rows)
         for side in (self.keys, self.values):
             for i, old in enumerate(side):
                 if old is not None:
-                    side[i] = new = old.new_zeros(rows, old.shape[1], length, old.shape[3])
-                    new[: self.rows, :, : self.capacity] = old
-        self.rows, self.capacity = rows, length
+                    side[i] = new = old.new_zeros(rows, old.shape[1], capacity, old.shape[3])
+                    new[:kept, :, : self.capacity] = old[:kept]
+        self.rows, self.capacity = rows, capacity
+
+    def clear(self) -> None:
+        """Free the memory."""
+        self.keys, self.values = [None] * len(self.keys), [None] * len(self.values)
+        self.rows, self.capacity = 0, 0
 
     def layer(self, index: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return layer `index`, allocating it for keys and values shaped (..., heads, head_dim)."""
