@@ -9,13 +9,22 @@ from thinkact.envs.web import (
     admin_tasks_look,
     admin_tasks_office,
     admin_tasks_people,
+    admin_tasks_reports,
     admin_tasks_tickets,
     admin_tasks_tidy,
 )
 from thinkact.envs.web.env import WebEnv
 
 #: Imported for what they register: the application and its templates.
-PARTS = (admin, admin_tasks_look, admin_tasks_tickets, admin_tasks_tidy, admin_tasks_people, admin_tasks_office)
+PARTS = (
+    admin,
+    admin_tasks_look,
+    admin_tasks_reports,
+    admin_tasks_tickets,
+    admin_tasks_tidy,
+    admin_tasks_people,
+    admin_tasks_office,
+)
 
 
 class AdminEnv(WebEnv):

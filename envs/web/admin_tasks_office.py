@@ -18,16 +18,15 @@ from thinkact.envs.web.admin_moves import (
     narrow,
     person,
 )
+from thinkact.envs.web.goals import Wants, together
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.store import Allowed
 from thinkact.envs.web.tasks import Draw, WebTask, template
 
 _REASONS = ("too expensive", "not this year", "please ask again in June", "there is one in the store already")
 
 
-def decided(
-    rows: list[sqlite3.Row], status: str, note: str = "", app: str = ""
-) -> tuple[tuple[Goal, ...], tuple[Allowed, ...]]:
+def decided(rows: list[sqlite3.Row], status: str, note: str = "", app: str = "") -> Wants:
     """Return goals and rules of deciding some requests in one way."""
     return change("request", rows, {"status": status, "note": note}, app=app) if rows else ((), ())
 
@@ -98,8 +97,7 @@ def _decide_all(draw: Draw, rows: list[sqlite3.Row], limit: int, which: str, **f
         ),
     )
     made = [decided(yes, "approved"), decided(no, "rejected", note)]
-    return WebTask(prompt, solve, tuple(goal for goals, _ in made for goal in goals),
-                   tuple(rule for _, rules in made for rule in rules), steps=steps)  # fmt: skip
+    return WebTask(prompt, solve, *together(*made), steps=steps)
 
 
 @template("admin/decide-kind", app="admin", level=2)

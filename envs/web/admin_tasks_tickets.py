@@ -22,8 +22,8 @@ from thinkact.envs.web.admin_moves import (
     person,
     report,
 )
+from thinkact.envs.web.goals import added, together
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
 
 
@@ -103,11 +103,7 @@ def _comment(draw: Draw) -> WebTask | None:
         f"Note on ticket {row['id']}, as a comment: {text}",
         indirect=(f"Whoever takes up {hints.ticket(draw, row)} should read there, as a comment: {text}",),
     )
-    goal = Goal(
-        "the comment is there", "SELECT count(*) = 1 FROM comment WHERE ticket_id = ? AND body = ?", (row["id"], text)
-    )
-    rule = Allowed("comment", "ticket_id = ? AND body = ?", ops=("insert",), params=(row["id"], text))
-    return WebTask(prompt, solve, (goal,), (rule,))
+    return WebTask(prompt, solve, *added("the comment is there", "comment", ticket_id=row["id"], body=text))
 
 
 @template("admin/new-ticket", app="admin", level=2)
@@ -147,11 +143,9 @@ def _new_ticket(draw: Draw) -> WebTask | None:
             f"by {due} with the priority “{priority}”, and reads: {text}",
         ),
     )
-    condition = "subject = ? AND body = ? AND customer = ? AND team_id = ? AND priority = ? AND due = ?"
-    values = (subject, text, customer, team["id"], priority, due)
-    goal = Goal("the ticket is open", f"SELECT count(*) = 1 FROM ticket WHERE {condition}", values)
-    rule = Allowed("ticket", condition, ops=("insert",), params=values)
-    return WebTask(prompt, solve, (goal,), (rule, LOG), steps=10)
+    new = added("the ticket is open", "ticket", subject=subject, body=text, customer=customer, team_id=team["id"],
+                priority=priority, due=due)  # fmt: skip
+    return WebTask(prompt, solve, *together(new, ((), (LOG,))), steps=10)
 
 
 @template("admin/least-busy", app="admin", level=2)

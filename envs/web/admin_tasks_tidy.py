@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from thinkact.envs.web import admin_data as data
+from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import (
+    ASSET_COLUMNS,
     TICKET_COLUMNS,
     TICKETS,
     all_listed,
@@ -14,10 +16,11 @@ from thinkact.envs.web.admin_moves import (
     find,
     listed,
     narrow,
+    open_person,
     person,
 )
+from thinkact.envs.web.goals import Wants, together
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
 from thinkact.envs.web.wiki_book import table_rows
 
@@ -102,9 +105,8 @@ def _twins(draw: Draw) -> list[tuple[sqlite3.Row, sqlite3.Row]]:
     return found
 
 
-def _as_duplicate(pairs: list[tuple[sqlite3.Row, sqlite3.Row]]) -> tuple[tuple[Goal, ...], tuple[Allowed, ...]]:
-    made = [change("ticket", [new], {"duplicate_of": old["id"], "status": "closed"}) for old, new in pairs]
-    return tuple(goal for goals, _ in made for goal in goals), tuple(rule for _, rules in made for rule in rules)
+def _as_duplicate(pairs: list[tuple[sqlite3.Row, sqlite3.Row]]) -> Wants:
+    return together(*(change("ticket", [new], {"duplicate_of": old["id"], "status": "closed"}) for old, new in pairs))
 
 
 @template("admin/mark-duplicate", app="admin", level=1)
@@ -176,3 +178,47 @@ def _mark_all_duplicates(draw: Draw) -> WebTask | None:
     )
     goals, rules = _as_duplicate(pairs)
     return WebTask(prompt, solve, goals, rules, steps=10 + 4 * len(pairs))
+
+
+@template("admin/farewell", app="admin", level=3)
+def _farewell(draw: Draw) -> WebTask | None:
+    """Somebody leaves: the account, the live tickets and the assets."""
+    who = person(draw, "s.status = 'active' AND s.role NOT IN ('administrator', 'team lead')")
+    heir = person(draw, "s.status = 'active'")
+    if who is None or heir is None or who["id"] == heir["id"]:
+        return None
+    tickets = draw.rows(f"{TICKETS} WHERE t.assignee_id = ? ORDER BY t.id", who["id"])
+    live = [row for row in tickets if row["status"] in data.LIVE]
+    assets = draw.rows("SELECT * FROM asset WHERE owner_id = ? ORDER BY id", who["id"])
+    if not live or not assets or len(live) + len(assets) < 3 or len(tickets) > 12:
+        return None
+
+    def solve(pilot: Pilot) -> Moves:
+        yield from narrow(pilot, "Tickets", Assignee=who["name"])
+        numbers = [row[1] for row in listed(pilot, TICKET_COLUMNS) if row[6] in data.LIVE]
+        yield from apply(pilot, numbers, assignee=heir["name"])
+        yield from narrow(pilot, "Assets", Owner=who["name"])
+        yield from apply(pilot, [row[1] for row in listed(pilot, ASSET_COLUMNS)], owner="nobody", status="in store")
+        yield from open_person(pilot, who["name"])
+        yield from pilot.select("Status", "left")
+        yield from pilot.click("button", "Save account")
+        yield from pilot.done()
+
+    name = who["name"]
+    prompt = draw.say(
+        f"{name} leaves today. Reassign all live tickets (new, open or waiting) of {name} to {heir['name']}, put "
+        "every asset "
+        f"of {name} back in store (owner: nobody), and set the account's status to “left”.",
+        f"It is the last day of {name}. Three things are to be done: {heir['name']} takes over the live tickets "
+        "(new, open, "
+        f"waiting); the assets of {name} get the status “in store” and the owner nobody; the account is set to “left”.",
+        indirect=(
+            f"We shall not see {hints.person(draw, who)} again after today. What they have not finished "
+            f"(new, open or waiting tickets) falls to {heir['name']}, what they used goes back into the "
+            "store and belongs to nobody, and the account is that of somebody who has “left”.",
+        ),
+    )
+    made = [change("ticket", live, {"assignee_id": heir["id"]}),
+            change("asset", assets, {"owner_id": None, "status": "in store"}, "serial"),
+            change("staff", [who], {"status": "left"}, "name")]  # fmt: skip
+    return WebTask(prompt, solve, *together(*made), steps=18 + len(live) + len(assets))

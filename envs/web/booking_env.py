@@ -7,9 +7,11 @@ from typing import ClassVar
 from thinkact.envs.web import (
     booking,
     booking_tasks_flights,
+    booking_tasks_long,
     booking_tasks_look,
     booking_tasks_rooms,
     booking_tasks_stays,
+    booking_tasks_travellers,
     booking_tasks_trips,
 )
 from thinkact.envs.web.env import WebEnv
@@ -19,7 +21,9 @@ PARTS = (
     booking,
     booking_tasks_look,
     booking_tasks_flights,
+    booking_tasks_long,
     booking_tasks_rooms,
+    booking_tasks_travellers,
     booking_tasks_trips,
     booking_tasks_stays,
 )

@@ -5,22 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 from thinkact.envs.answers import Answer
-from thinkact.envs.web.booking_data import HORIZON, itineraries, plus, room_free
+from thinkact.envs.web.booking_data import HORIZON, plus, room_free
 from thinkact.envs.web.booking_goals import (
     Stay,
-    Trip,
-    a_route,
     between,
-    book_flights,
     book_room,
     book_stays,
-    book_trips,
-    flight_lines,
     full,
     hotel_lines,
-    in_words,
     search_rooms,
-    search_route,
     some_nights,
     the_one,
     today,
@@ -271,88 +264,6 @@ def named_room(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     return WebTask(prompt, solve, goals, allowed)
-
-
-@template("booking/flight-and-room", app="booking", level=3)
-def flight_and_room(draw: Draw) -> WebTask | None:
-    """Fly there and back, and a room for the nights between."""
-    route = a_route(draw)
-    if route is None:
-        return None
-    nights = Nights(route.day, plus(route.day, draw.rng.randint(2, 4)), 1)
-
-    home = the_one(
-        itineraries(draw.db(), route.dest["id"], route.origin["id"], nights.leave), lambda each: each.price()
-    )
-    out = the_one(route.ways, lambda each: each.price())
-    hotel = the_one(offers(draw.db(), route.dest["id"], nights), lambda each: each.total)
-    if out is None or home is None or hotel is None:
-        return None
-    person = travellers(draw)[0]
-    flight_goals, may_fly = book_trips(draw, Trip((out, home), (person,), "standard"))
-    room_goals, may_stay = book_stays(draw, Stay((hotel.room["id"],), nights, full(person)))
-    prompt = draw.say(
-        f"{full(person)} travels {route.words} and back on {in_words(nights.leave)}. Book the round trip in economy, "
-        "Standard fare, with the cheapest flight each way, and the cheapest hotel room there for the nights between, "
-        "without breakfast. No extra bags.",
-        f"Plan a journey for {full(person)}: {route.words}, home on {in_words(nights.leave)}. One booking for both "
-        "flights (economy, Standard, the cheapest each way, no extra bags) and the cheapest room in between, no "
-        "breakfast.",
-        indirect=(
-            f"{full(person)} has to be away {route.words}, and home again on {in_words(nights.leave)}. "
-            "Nothing may cost more than it must: not the flights (one booking, economy, Standard fare, "
-            "no bags but those of the fare), not the room for the nights between, which has no breakfast.",
-        ),
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from search_route(pilot, route, back=nights.leave)
-        yield from pilot.click("link", min(flight_lines(pilot), key=lambda line: line.price).number)
-        cheapest = min(flight_lines(pilot), key=lambda line: line.price)
-        yield from book_flights(pilot, [cheapest.number], [full(person)], fare="Standard")
-        yield from search_rooms(pilot, route.dest["name"], nights)
-        line = min(hotel_lines(pilot), key=lambda line: line.total)
-        yield from book_room(pilot, line.name, line.room, full(person))
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, flight_goals + room_goals, may_fly + may_stay, steps=24)
-
-
-@template("booking/two-cities", app="booking", level=3)
-def two_cities(draw: Draw) -> WebTask | None:
-    """Rooms in two cities, one stay after the other."""
-    one, two = draw.some(draw.rows("SELECT * FROM city ORDER BY id"), 2)
-    first = some_nights(draw)
-    second = Nights(first.leave, plus(first.leave, draw.rng.randint(2, 3)), first.guests)
-    best = the_one(offers(draw.db(), one["id"], first), lambda each: each.total)
-    rated = the_one(offers(draw.db(), two["id"], second), lambda each: -each.hotel["rating"])
-    if best is None or rated is None:
-        return None
-    guest = full(travellers(draw)[0])
-    goals, allowed = book_stays(
-        draw, Stay((best.room["id"],), first, guest), Stay((rated.room["id"],), second, guest, breakfast=True)
-    )
-    prompt = draw.say(
-        f"Book two stays for {guest}: the cheapest hotel in {one['name']} {between(first)} without breakfast, then the "
-        f"best rated hotel in {two['name']} {between(second)} with breakfast, its cheapest room that fits.",
-        indirect=(
-            f"{guest} sleeps in {one['name']} {between(first)} and in {two['name']} {between(second)}. In "
-            "the first, money decides, and there is no breakfast. In the second it is how content people "
-            "were with the hotel; there it is the room that costs least of those that fit, and breakfast "
-            "belongs to it.",
-        ),
-    )
-
-    def solve(pilot: Pilot) -> Moves:
-        yield from search_rooms(pilot, one["name"], first)
-        cheapest = min(hotel_lines(pilot), key=lambda line: line.total)
-        yield from book_room(pilot, cheapest.name, cheapest.room, guest)
-        yield from search_rooms(pilot, two["name"], second)
-        top = max(hotel_lines(pilot), key=lambda line: line.rating)
-        yield from book_room(pilot, top.name, top.room, guest, breakfast=True)
-        yield from pilot.done()
-
-    return WebTask(prompt, solve, goals, allowed, steps=22)
 
 
 @template("booking/over-budget", app="booking", level=1, infeasible=True)

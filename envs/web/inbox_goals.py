@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thinkact.envs.web.goals import Wants
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Allowed, Goal, Op
 from thinkact.envs.web.tasks import Draw
 
-Wants = tuple[tuple[Goal, ...], tuple[Allowed, ...]]
 _PEOPLE = "(SELECT group_concat(k) FROM (SELECT kind || email k FROM recipient WHERE mail_id = mail.id ORDER BY k))"
 _FILES = (
     "coalesce((SELECT group_concat(file_id) FROM (SELECT file_id FROM attachment WHERE mail_id = mail.id "
@@ -111,11 +111,6 @@ def add_label(name: str, mails: Sequence[sqlite3.Row]) -> Wants:
         for mail in mails
     )
     return goals, (Allowed("mail_label", f"mail_id IN ({ids}) AND {label}", ops=("insert",)),)
-
-
-def together(*wants: Wants) -> Wants:
-    """Put goals and allowed changes together."""
-    return tuple(goal for goals, _ in wants for goal in goals), tuple(each for _, rules in wants for each in rules)
 
 
 def reply_to(mail: sqlite3.Row, body: str, *, files: tuple[int, ...] = ()) -> Letter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from thinkact.envs.web.goals import added, removed
 from thinkact.envs.web.inbox_goals import (
     a_contact,
     a_mail,
@@ -30,8 +31,6 @@ def new_contact(draw: Draw) -> WebTask | None:
     mail = a_mail(draw, "stranger")
     assert mail is not None
     role, phone = re.findall(r"as a (\w+); my phone number is (\+[\d ]+)\.", mail["body"])[0]
-    values = (mail["sender"], mail["address"], role, phone)
-    where = "name = ? AND email = ? AND role = ? AND phone = ?"
     prompt = draw.say(
         f"{mail['sender']} wrote to me after we met. Save them as a contact, with address, phone and what they work as "
         "under Role.",
@@ -54,8 +53,9 @@ def new_contact(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save contact")
         yield from pilot.done()
 
-    goal = Goal("the contact is saved", f"SELECT count(*) = 1 FROM contact WHERE {where}", values)
-    return WebTask(prompt, solve, (goal,), (Allowed("contact", where, ops=("insert",), params=values),))
+    name, email = mail["sender"], mail["address"]
+    saved = added("the contact is saved", "contact", name=name, email=email, role=role, phone=phone)
+    return WebTask(prompt, solve, *saved)
 
 
 @template("inbox/new-phone", app="inbox", level=1)
@@ -105,8 +105,7 @@ def delete_contact(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Delete contact")
         yield from pilot.done()
 
-    goal = Goal("the contact is removed", f"SELECT count(*) = 0 FROM contact WHERE id = {who['id']}")
-    return WebTask(prompt, solve, (goal,), (Allowed("contact", f"id = {who['id']}", ops=("delete",)),))
+    return WebTask(prompt, solve, *removed("the contact is removed", "contact", who["id"]))
 
 
 @template("inbox/new-rule", app="inbox", level=1)
@@ -163,8 +162,7 @@ def delete_rule(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", f"Delete rule {there.index(rule['contains']) + 1}")
         yield from pilot.done()
 
-    goal = Goal("the rule is deleted", f"SELECT count(*) = 0 FROM rule WHERE id = {rule['id']}")
-    return WebTask(prompt, solve, (goal,), (Allowed("rule", f"id = {rule['id']}", ops=("delete",)),))
+    return WebTask(prompt, solve, *removed("the rule is deleted", "rule", rule["id"]))
 
 
 @template("inbox/away", app="inbox", level=1)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from thinkact.envs.web import hints
+from thinkact.envs.web.goals import together
 from thinkact.envs.web.inbox_goals import (
     a_mail,
     add_label,
@@ -19,7 +20,6 @@ from thinkact.envs.web.inbox_goals import (
     project_of,
     quick,
     tick,
-    together,
 )
 from thinkact.envs.web.inbox_words import LABELS
 from thinkact.envs.web.pilot import Moves, Pilot

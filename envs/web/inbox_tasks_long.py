@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from thinkact.envs.web.goals import together
 from thinkact.envs.web.inbox_goals import (
     Letter,
     a_contact,
@@ -23,7 +24,6 @@ from thinkact.envs.web.inbox_goals import (
     reply_to,
     send,
     tick,
-    together,
     write,
 )
 from thinkact.envs.web.pilot import Moves, Pilot

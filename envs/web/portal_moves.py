@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from thinkact.envs.web.inbox_goals import Letter, Wants, open_mail, send, write
+from thinkact.envs.web.goals import Wants, added, of
+from thinkact.envs.web.inbox_goals import Letter, open_mail, send, write
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw
@@ -27,12 +28,6 @@ def within(draw: Draw, app: str) -> Draw:
     return replace(draw, starts={app: draw.starts[app]})
 
 
-def of(app: str, wants: Wants) -> Wants:
-    """Say of goals and rules whose database they are about."""
-    goals, rules = wants
-    return tuple(replace(goal, app=app) for goal in goals), tuple(replace(rule, app=app) for rule in rules)
-
-
 def letter(draw: Draw, email: str, subject: str, body: str) -> Wants:
     """Want one mail."""
     return of("inbox", write(within(draw, "inbox"), Letter((email,), subject, body)))
@@ -47,9 +42,7 @@ def page(title: str, text: str) -> Wants:
 
 def comment(number: int, text: str) -> Wants:
     """Want a comment on a ticket."""
-    sql = "SELECT count(*) = 1 FROM comment WHERE ticket_id = ? AND body = ?"
-    rule = Allowed("comment", "ticket_id = ? AND body = ?", ops=("insert",), params=(number, text))
-    return of("admin", ((Goal(f"ticket {number} has the comment", sql, (number, text)),), (rule,)))
+    return of("admin", added(f"ticket {number} has the comment", "comment", ticket_id=number, body=text))
 
 
 # Ways.

@@ -25,11 +25,12 @@ from thinkact.envs.web.booking_goals import (
 )
 from thinkact.envs.web.booking_rooms import Nights, offers
 from thinkact.envs.web.booking_trips import segments
-from thinkact.envs.web.inbox_goals import Wants, a_mail, named, reply_to, send, together, write
+from thinkact.envs.web.goals import Wants, added, of, together
+from thinkact.envs.web.inbox_goals import a_mail, named, reply_to, send, write
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.portal_moves import DESK, comment, enter, of, read_mail, within
+from thinkact.envs.web.portal_moves import DESK, comment, enter, read_mail, within
 from thinkact.envs.web.shop_moves import ONE_SIZE, Item, bought, buying, check_out, fill_cart, last_order, way
-from thinkact.envs.web.store import Allowed, Goal
+from thinkact.envs.web.store import Allowed
 from thinkact.envs.web.tasks import Draw, WebTask, template
 
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -229,10 +230,8 @@ def _asked_traveller(draw: Draw) -> WebTask | None:
         return None
     pattern = r"save (\w+) (\w+) as a traveller: born on (\S+), passport (\w+)\."
     person = _found(pattern, mail["body"])
-    where = "first = ? AND last = ? AND born = ? AND passport = ?"
-    goal = Goal("the traveller is saved", f"SELECT count(*) = 1 FROM traveller WHERE {where}", person)
-    rule = Allowed("traveller", where, ops=("insert",), params=person)
-    goals, rules = of("booking", ((goal,), (rule,)))
+    columns = dict(zip(("first", "last", "born", "passport"), person, strict=True))
+    goals, rules = of("booking", added("the traveller is saved", "traveller", **columns))
 
     def solve(pilot: Pilot) -> Moves:
         yield from read_mail(pilot, mail["subject"])

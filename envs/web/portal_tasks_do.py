@@ -6,8 +6,9 @@ from thinkact.envs.answers import Answer
 from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import REQUEST_COLUMNS, change, find, listed, narrow, open_ticket
 from thinkact.envs.web.admin_tasks_office import decided
+from thinkact.envs.web.goals import of, together
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.portal_moves import APPS, comment, enter, look_up, of
+from thinkact.envs.web.portal_moves import APPS, comment, enter, look_up
 from thinkact.envs.web.shop_moves import open_order, open_product
 from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
@@ -63,8 +64,7 @@ def _decide_by_policy(draw: Draw) -> WebTask | None:
         ),
     )
     made = [decided(yes, "approved", app="admin"), decided(no, "rejected", note, app="admin")]
-    return WebTask(prompt, solve, tuple(goal for goals, _ in made for goal in goals),
-                   tuple(rule for _, rules in made for rule in rules), steps=steps)  # fmt: skip
+    return WebTask(prompt, solve, *together(*made), steps=steps)
 
 
 @template("portal/decide-one", apps=APPS, level=1)

@@ -17,7 +17,8 @@ from thinkact.envs.web.admin_moves import (
     overdue,
     report,
 )
-from thinkact.envs.web.inbox_goals import a_contact, a_mail, project_of, reply_to, together, write
+from thinkact.envs.web.goals import of, together
+from thinkact.envs.web.inbox_goals import a_contact, a_mail, project_of, reply_to, write
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.portal_moves import (
     APPS,
@@ -25,7 +26,6 @@ from thinkact.envs.web.portal_moves import (
     enter,
     letter,
     look_up,
-    of,
     page,
     read_mail,
     send_mail,

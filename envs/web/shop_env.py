@@ -12,6 +12,7 @@ from thinkact.envs.web import (
     shop_tasks_long,
     shop_tasks_look,
     shop_tasks_order,
+    shop_tasks_past,
 )
 from thinkact.envs.web.env import WebEnv
 
@@ -24,6 +25,7 @@ PARTS = (
     shop_tasks_order,
     shop_tasks_long,
     shop_tasks_cannot,
+    shop_tasks_past,
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thinkact.envs.web.shop_data import DELIVERIES
-from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot
+from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask
 
 ONE_SIZE = "One size"
 #: The name of the first product in a list with prices.
@@ -208,3 +208,15 @@ def open_order(p: Pilot, number: int) -> Moves:
     while not p.find("link", f"Order #{number}"):
         yield from p.click("link", "Next page")
     yield from p.click("link", f"Order #{number}")
+
+
+def purchase(draw: Draw, prompt: str, wanted: Sequence[Item], by: Way, *, steps: int) -> WebTask:
+    """Return the task of one order of these items, which the expert finds one by one."""
+
+    def solve(p: Pilot) -> Moves:
+        for item in wanted:
+            yield from fill_cart(p, item)
+        yield from check_out(p, by)
+        yield from p.done()
+
+    return WebTask(prompt, solve, bought(draw, wanted, by), buying(draw, wanted), steps=steps)

@@ -6,6 +6,7 @@ from thinkact.envs.web.shop_data import CATEGORIES
 from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
     Item,
+    apply_coupon,
     cart_may_hold,
     fill_cart,
     in_cart,
@@ -212,4 +213,61 @@ def review_write(draw: Draw) -> WebTask | None:
             Allowed("review", f"mine = 1 AND product_id = {product}", ops=("insert",)),
             Allowed("product", f"id = {product}", ("rating", "reviews"), ("update",)),
         ),
+    )
+
+
+@template("shop/cart-three", app="shop", level=2)
+def cart_three(draw: Draw) -> WebTask | None:
+    """Put three variants into the cart."""
+    wanted = items(draw, 3)
+    if len(wanted) < 3:
+        return None
+
+    def solve(p: Pilot) -> Moves:
+        for item in wanted:
+            yield from fill_cart(p, item)
+        yield from p.done()
+
+    return WebTask(
+        draw.say(
+            f"Get the cart ready, but do not order: {'; '.join(item.order for item in wanted)}.",
+            indirect=(
+                "Get my cart ready so that I only have to pay. All I want: "
+                f"{'; '.join(item.order for item in wanted)}.",
+            ),
+        ),
+        solve,
+        goals=tuple(in_cart(item) for item in wanted),
+        allowed=(cart_may_hold(wanted),),
+        steps=18,
+    )
+
+
+@template("shop/cart-coupon", app="shop", level=1)
+def cart_coupon(draw: Draw) -> WebTask | None:
+    """Put something into the cart and apply a coupon for its category."""
+    coupon = draw.row("SELECT * FROM coupon WHERE category != ''")
+    assert coupon is not None
+    where = f"stock >= 5 AND category = '{coupon['category']}' AND price > {coupon['minimum']}"
+    found = items(draw, 1, where=where)
+    if not found:
+        return None
+    item = found[0]
+
+    def solve(p: Pilot) -> Moves:
+        yield from fill_cart(p, item)
+        yield from apply_coupon(p, coupon["code"])
+        yield from p.done()
+
+    return WebTask(
+        draw.say(
+            f"Put {item.order} into the cart and apply the coupon that is only for {coupon['category']}. Do not order.",
+            indirect=(
+                f"I am about to buy {item.order} and will pay later today. One of the offers is for "
+                f"{coupon['category']} alone: let the cart count with it.",
+            ),
+        ),
+        solve,
+        goals=(in_cart(item), Goal("coupon applied", "SELECT 1 FROM cart_coupon WHERE code = ?", (coupon["code"],))),
+        allowed=(cart_may_hold([item]), Allowed("cart_coupon")),
     )

@@ -14,6 +14,7 @@ from thinkact.envs.web.shop_moves import (
     narrow,
     one_of,
     open_order,
+    purchase,
     way,
 )
 from thinkact.envs.web.shop_tasks_account import address_words, fill_address, new_address
@@ -28,13 +29,8 @@ def order_three(draw: Draw) -> WebTask | None:
     if len(wanted) < 3:
         return None
 
-    def solve(p: Pilot) -> Moves:
-        for item in wanted:
-            yield from fill_cart(p, item)
-        yield from check_out(p, by)
-        yield from p.done()
-
-    return WebTask(
+    return purchase(
+        draw,
         draw.say(
             f"Place one order of all of these: {'; '.join(item.order for item in wanted)}. Have it sent {by.words}.",
             indirect=(
@@ -42,9 +38,8 @@ def order_three(draw: Draw) -> WebTask | None:
                 f"{by.words} would set that right.",
             ),
         ),
-        solve,
-        goals=bought(draw, wanted, by),
-        allowed=buying(draw, wanted),
+        wanted,
+        by,
         steps=25,
     )
 
@@ -61,13 +56,8 @@ def order_four_coupon(draw: Draw) -> WebTask | None:
         return None
     by = way(draw, coupon=coupon["code"], gift=draw.rng.choice(("For the new flat", "From all of us", "Enjoy!")))
 
-    def solve(p: Pilot) -> Moves:
-        for item in wanted:
-            yield from fill_cart(p, item)
-        yield from check_out(p, by)
-        yield from p.done()
-
-    return WebTask(
+    return purchase(
+        draw,
         draw.say(
             f"Buy {'; '.join(item.order for item in wanted)}, all in one order, using the coupon "
             f"{coupon['code']} and the "
@@ -77,9 +67,8 @@ def order_four_coupon(draw: Draw) -> WebTask | None:
                 f"{by.gift!r}. My {coupon['code']} should make it cheaper; it goes {by.words}.",
             ),
         ),
-        solve,
-        goals=bought(draw, wanted, by),
-        allowed=buying(draw, wanted),
+        wanted,
+        by,
         steps=33,
     )
 

@@ -8,20 +8,18 @@ from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
     Item,
     Way,
-    apply_coupon,
     bought,
     buying,
-    cart_may_hold,
     check_out,
     choose,
     fill_cart,
-    in_cart,
     items,
     last_order,
     narrow,
     one_of,
     open_order,
     open_product,
+    purchase,
     way,
 )
 from thinkact.envs.web.shop_tasks_account import address_words, fill_address, new_address
@@ -34,20 +32,15 @@ def order_item(draw: Draw) -> WebTask | None:
     """Order one variant to a saved address."""
     item, by = items(draw, 1)[0], way(draw)
 
-    def solve(p: Pilot) -> Moves:
-        yield from fill_cart(p, item)
-        yield from check_out(p, by)
-        yield from p.done()
-
-    return WebTask(
+    return purchase(
+        draw,
         draw.say(
             f"Order {item.order} {by.words}.",
             f"Buy {item.order}. Have it sent {by.words}.",
             indirect=[f"I have run out of them: {item.order}. Get it {by.words}."],
         ),
-        solve,
-        goals=bought(draw, [item], by),
-        allowed=buying(draw, [item]),
+        [item],
+        by,
         steps=13,
     )
 
@@ -58,12 +51,8 @@ def order_present(draw: Draw) -> WebTask | None:
     gift = draw.rng.choice(("Happy birthday!", "Get well soon", "With love", "Thank you for everything", "Well done"))
     item, by = items(draw, 1, most=1)[0], way(draw, gift=gift)
 
-    def solve(p: Pilot) -> Moves:
-        yield from fill_cart(p, item)
-        yield from check_out(p, by)
-        yield from p.done()
-
-    return WebTask(
+    return purchase(
+        draw,
         draw.say(
             f"Order {item.order} as a present: {by.words}, and with the gift message {gift!r}.",
             indirect=(
@@ -71,9 +60,8 @@ def order_present(draw: Draw) -> WebTask | None:
                 "come with it.",
             ),
         ),
-        solve,
-        goals=bought(draw, [item], by),
-        allowed=buying(draw, [item]),
+        [item],
+        by,
         steps=13,
     )
 
@@ -135,12 +123,8 @@ def order_coupon(draw: Draw) -> WebTask | None:
         return None
     item, by = found[0], way(draw, coupon=coupon["code"])
 
-    def solve(p: Pilot) -> Moves:
-        yield from fill_cart(p, item)
-        yield from check_out(p, by)
-        yield from p.done()
-
-    return WebTask(
+    return purchase(
+        draw,
         draw.say(
             f"Order {item.order} with the coupon {coupon['code']}, {by.words}.",
             f"Use my coupon {coupon['code']} to buy {item.order}; send it {by.words}.",
@@ -149,9 +133,8 @@ def order_coupon(draw: Draw) -> WebTask | None:
                 "lowers the price.",
             ),
         ),
-        solve,
-        goals=bought(draw, [item], by),
-        allowed=buying(draw, [item]),
+        [item],
+        by,
         steps=15,
     )
 
@@ -175,12 +158,8 @@ def order_best_coupon(draw: Draw) -> WebTask | None:
         return None
     by = way(draw, coupon=ranked[0])
 
-    def solve(p: Pilot) -> Moves:
-        yield from fill_cart(p, item)
-        yield from check_out(p, by)
-        yield from p.done()
-
-    return WebTask(
+    return purchase(
+        draw,
         draw.say(
             f"Order {item.order} {by.words}. Of the coupons under Offers use the one that saves most.",
             indirect=(
@@ -188,9 +167,8 @@ def order_best_coupon(draw: Draw) -> WebTask | None:
                 "cheaper than any other does.",
             ),
         ),
-        solve,
-        goals=bought(draw, [item], by),
-        allowed=buying(draw, [item]),
+        [item],
+        by,
         steps=17,
     )
 
@@ -270,63 +248,6 @@ def order_elsewhere(draw: Draw) -> WebTask | None:
         goals=(goal,),
         allowed=buying(draw, [item]),
         steps=15,
-    )
-
-
-@template("shop/cart-three", app="shop", level=2)
-def cart_three(draw: Draw) -> WebTask | None:
-    """Put three variants into the cart."""
-    wanted = items(draw, 3)
-    if len(wanted) < 3:
-        return None
-
-    def solve(p: Pilot) -> Moves:
-        for item in wanted:
-            yield from fill_cart(p, item)
-        yield from p.done()
-
-    return WebTask(
-        draw.say(
-            f"Get the cart ready, but do not order: {'; '.join(item.order for item in wanted)}.",
-            indirect=(
-                "Get my cart ready so that I only have to pay. All I want: "
-                f"{'; '.join(item.order for item in wanted)}.",
-            ),
-        ),
-        solve,
-        goals=tuple(in_cart(item) for item in wanted),
-        allowed=(cart_may_hold(wanted),),
-        steps=18,
-    )
-
-
-@template("shop/cart-coupon", app="shop", level=1)
-def cart_coupon(draw: Draw) -> WebTask | None:
-    """Put something into the cart and apply a coupon for its category."""
-    coupon = draw.row("SELECT * FROM coupon WHERE category != ''")
-    assert coupon is not None
-    where = f"stock >= 5 AND category = '{coupon['category']}' AND price > {coupon['minimum']}"
-    found = items(draw, 1, where=where)
-    if not found:
-        return None
-    item = found[0]
-
-    def solve(p: Pilot) -> Moves:
-        yield from fill_cart(p, item)
-        yield from apply_coupon(p, coupon["code"])
-        yield from p.done()
-
-    return WebTask(
-        draw.say(
-            f"Put {item.order} into the cart and apply the coupon that is only for {coupon['category']}. Do not order.",
-            indirect=(
-                f"I am about to buy {item.order} and will pay later today. One of the offers is for "
-                f"{coupon['category']} alone: let the cart count with it.",
-            ),
-        ),
-        solve,
-        goals=(in_cart(item), Goal("coupon applied", "SELECT 1 FROM cart_coupon WHERE code = ?", (coupon["code"],))),
-        allowed=(cart_may_hold([item]), Allowed("cart_coupon")),
     )
 
 

@@ -9,13 +9,14 @@ from thinkact.envs.web import (
     wiki_tasks_edit,
     wiki_tasks_history,
     wiki_tasks_keep,
+    wiki_tasks_lists,
     wiki_tasks_read,
     wiki_tasks_talk,
 )
 from thinkact.envs.web.env import WebEnv
 
 #: Imported for what they register: the application and its templates.
-PARTS = (wiki, wiki_tasks_read, wiki_tasks_history, wiki_tasks_edit, wiki_tasks_keep, wiki_tasks_talk)
+PARTS = (wiki, wiki_tasks_read, wiki_tasks_history, wiki_tasks_edit, wiki_tasks_keep, wiki_tasks_lists, wiki_tasks_talk)
 
 
 class WikiEnv(WebEnv):

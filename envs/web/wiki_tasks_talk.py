@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from thinkact.envs.web import hints, wiki_words
+from thinkact.envs.web.goals import added
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.store import Allowed, Goal
 from thinkact.envs.web.tasks import Draw, WebTask, template
@@ -129,9 +130,8 @@ def _unwatch_some(draw: Draw) -> WebTask | None:
         ),
     )
     pairs = [_watched(row["id"], row["title"], there=False) for row in old]
-    return WebTask(
-        prompt, solve, tuple(goal for goal, _ in pairs), tuple(rule for _, rule in pairs), steps=len(old) + 2
-    )
+    goals, rules = zip(*pairs, strict=True)
+    return WebTask(prompt, solve, goals, rules, steps=len(old) + 2)
 
 
 @template("wiki/new-topic", app="wiki", level=1)
@@ -196,11 +196,7 @@ def _reply(draw: Draw) -> WebTask | None:
             f"discussed. It is: {text}",
         ),
     )
-    goal = Goal(
-        "the reply is there", "SELECT count(*) = 1 FROM post WHERE topic_id = ? AND body = ?", (found["id"], text)
-    )
-    rule = Allowed("post", "topic_id = ? AND body = ?", ops=("insert",), params=(found["id"], text))
-    return WebTask(prompt, solve, (goal,), (rule,))
+    return WebTask(prompt, solve, *added("the reply is there", "post", topic_id=found["id"], body=text))
 
 
 @template("wiki/new-page", app="wiki", level=1)
