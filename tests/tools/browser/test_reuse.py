@@ -111,6 +111,13 @@ def test_nothing_of_an_episode_is_left_for_the_next_in_its_context(browse):
     raise AssertionError("no context served a second time")
 
 
+def test_a_start_tells_the_page_and_may_begin_with_an_action(browse):
+    page = browse("<p>x</p>")
+    later = type(page.site)("<p id=p>now</p><script>setTimeout(() => p.textContent = 'then', 100)</script>")
+    told = page.handle.start({"shop.test": later}, "http://shop.test/", first=("wait_for", {"text": "then"}))
+    assert told.endswith("\n\nthen") and told == page.handle.observe()
+
+
 def test_a_context_whose_episode_was_odd_serves_nobody_else(browse):
     page = browse(
         {"/": "<p>here</p><button onclick='for(;;);'>b</button>", "/2": "<p>two</p>"},
