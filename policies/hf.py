@@ -53,6 +53,7 @@ class HFPolicy:
             ``max_new_tokens``.
         max_slots: Episodes in flight at once.
         max_len: Tokens of one episode's context.
+        max_kv_bytes: Of keys and values; see :class:`~thinkact.policies.engine.Engine`. None for what is needed.
         history: What happens to an episode that outgrows it: ``"cut"`` ends it; ``"drop"`` goes on in a context
             that opens anew without the oldest tool results (a note stands in their place) and, where that is not
             enough, without the oldest turns; ``"summarize"`` asks the model for a summary
@@ -80,6 +81,7 @@ class HFPolicy:
         effort: Effort | None = None,
         max_slots: int = 64,
         max_len: int = 1024,
+        max_kv_bytes: int | None = None,
         dtype: torch.dtype = torch.bfloat16,
         history: Kind = "cut",
         budget: int | None = None,
@@ -95,7 +97,9 @@ class HFPolicy:
         self.name = name or self.loaded.name
         self.temperature = temperature
         self.max_slots = max_slots
-        self.engine = Engine(self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype)
+        self.engine = Engine(
+            self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype, max_kv_bytes=max_kv_bytes
+        )
         self.max_summary_tokens = max_summary_tokens or max_new_tokens
         forced = 0 if self.budgets.thought is None else len(self.codec.thought_end)
         self.history = History(
@@ -123,7 +127,7 @@ class HFPolicy:
             if shorter is not None:
                 self._begin_anew(step, shorter)
             if (left := self._left(step.live)) > 0:
-                writings[at] = self._writing(step, step.prompt, min(left, self.budgets.turn), self.budgets.thought)
+                writings[at] = self._writing(step, step.prompt, min(left, self.budgets.turn))
         write(self.engine, list(writings.values()))
         seconds = (time.perf_counter() - start) / max(1, len(conversations))
         return [self._action(step, writings.get(at), seconds) for at, step in enumerate(steps)]
@@ -141,13 +145,13 @@ class HFPolicy:
         return len(self.engine.tokens(step.live.slot)) + len(step.prompt)
 
     def _left(self, live: Live) -> int:
-        """Return how many tokens an episode may still choose."""
+        """Return how many tokens the model may still choose in an episode; without a budget, those of a turn."""
         return self.budgets.turn if self.budgets.episode is None else self.budgets.episode - live.chosen
 
-    def _writing(self, step: _Step, prompt: list[int], most: int, thought: int | None, kind: str = "") -> Writing:
+    def _writing(self, step: _Step, prompt: list[int], most: int, kind: str = "") -> Writing:
         params = SamplingParams(temperature=self.temperature, max_new_tokens=most, stop_ids=self.codec.stop_ids)
         seed = _seed(step.conversation.seed, len(step.conversation.messages) // 2, *([kind] if kind else []))
-        return Writing(step.live.slot, prompt, params, self.codec, seed, thought)
+        return Writing(step.live.slot, prompt, params, self.codec, seed, self.budgets.thought)
 
     def _begin_anew(self, step: _Step, ids: list[int]) -> None:
         self.engine.close(step.live.slot)
@@ -162,7 +166,7 @@ class HFPolicy:
             most = self.max_summary_tokens
             # A summary that left nothing for an action would be no use.
             if request is not None and (self.budgets.episode is None or self._left(step.live) > most):
-                writing = self._writing(step, step.before + request, most, self.budgets.thought, "summary")
+                writing = self._writing(step, step.before + request, most, "summary")
                 asked.append((step, writing))
         write(self.engine, [writing for _, writing in asked])
         for step, writing in asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import time
@@ -236,7 +237,8 @@ def chat_app(engine: ChatEngine, *, token: str | None = None) -> Any:
             loop = asyncio.get_running_loop()
 
             def say(at: int, piece: str) -> None:
-                loop.call_soon_threadsafe(pieces.put_nowait, (at, piece))
+                with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
+                    loop.call_soon_threadsafe(pieces.put_nowait, (at, piece))
 
             # With tools, what is being written may turn out to be a call: it is told when it is whole.
             await answering.begin(None if asked.shown_tools else say)

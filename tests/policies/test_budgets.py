@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]: pip instal
 
 import numpy as np  # noqa: E402
 
+from thinkact.cli_common import UserError, make_policy  # noqa: E402
 from thinkact.envs import Conversation, Message  # noqa: E402
 from thinkact.policies.budgets import Budgets  # noqa: E402
 from thinkact.policies.codec import in_thought, split_thought  # noqa: E402
@@ -24,7 +25,14 @@ OPTIONS = {"max_new_tokens": 12, "max_slots": 6, "max_len": 900, "dtype": torch.
 
 @pytest.fixture(scope="module")
 def loaded():
-    return build_tiny(['{"act": 1} Reply with one JSON tool call: zoo hours'] * 3, vocab_size=340, hidden=32, layers=2, heads=2, seed=0)
+    return build_tiny(
+        ['{"act": 1} Reply with one JSON tool call: zoo hours'] * 3,
+        vocab_size=340,
+        hidden=32,
+        layers=2,
+        heads=2,
+        seed=0,
+    )
 
 
 def test_a_thought_is_closed_by_force_and_what_closes_it_is_context(loaded):
@@ -170,6 +178,20 @@ def test_budgets_that_make_no_sense_are_refused(options, words):
 def test_a_run_with_knobs_without_use_is_refused(overrides, words):
     with pytest.raises(ConfigError, match=words):
         make_config(overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("policy", "option", "words"),
+    [
+        ("random", {"effort": "low"}, "--effort is not for 'random'"),
+        ("endpoint:http://127.0.0.1:1/v1", {"max_thought_tokens": 5}, "--max-thought-tokens is not for"),
+        ("endpoint:http://127.0.0.1:1/v1", {"effort": "huge"}, "'low', 'medium', 'high'"),
+        ("command:./agent.sh", {"history": "drop"}, "--history is not for"),
+    ],
+)
+def test_an_option_that_a_policy_does_not_know_is_refused_on_the_command_line(policy, option, words):
+    with pytest.raises(UserError, match=words):
+        make_policy(policy, concurrency=1, **option)
 
 
 def test_write_ends_every_turn(loaded):

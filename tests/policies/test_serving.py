@@ -51,7 +51,8 @@ def loaded(runner):
     rows = [encode_expert(episode, runner.tool_schemas, policy.codec) for episode in expert]
     learner = Learner(made.model, dtype=torch.float32, lr=5e-3)
     for _ in range(40):
-        loss = learner.sft_step(rows)["loss"]
+        if (loss := learner.sft_step(rows)["loss"]) < 0.2:
+            break
     assert loss < 0.3
     return made
 
