@@ -94,6 +94,11 @@ def _token_bytes(config: Any, dtype: torch.dtype) -> int:
     return int(2 * config.num_hidden_layers * heads * size * dtype.itemsize)
 
 
+def _versions(model: nn.Module) -> list[tuple[int, int]]:
+    """What changes with every training step: the parameters' identities and version counters."""
+    return [(id(p), 0 if p.is_inference() else p._version) for p in model.parameters()]
+
+
 class Engine:
     """Generates for many slots at once; see the module's head.
 
@@ -130,6 +135,7 @@ class Engine:
     ) -> None:
         """Copy the weights and prepare empty slots; tables grow with use."""
         base = unwrap(model)
+        self._model, self._taken = model, _versions(model)
         limit = getattr(base.config, "max_position_embeddings", None)
         self.max_slots, self.max_len = max_slots, min(max_len, limit) if limit else max_len
         self.device = next(base.parameters()).device
@@ -156,6 +162,15 @@ class Engine:
     def kv_bytes(self) -> int:
         """What keys and values take now."""
         return self._table.nbytes
+
+    @property
+    def stale(self) -> bool:
+        """Whether the model's weights have changed since they were taken over: `sync()` is due.
+
+        Told by the version counters of autograd and by which tensors the parameters are; writes through `.data` leave
+        no trace there.
+        """
+        return self._taken != _versions(self._model)
 
     @property
     def open_slots(self) -> int:
@@ -199,6 +214,7 @@ class Engine:
 
         Open slots keep their tokens, which the next `generate` computes again.
         """
+        self._taken = _versions(self._model)
         self._forward.refresh()
         self._slots.forget()
 

@@ -1,4 +1,7 @@
-"""The engine under a limit of memory: requests wait, keys give way, and nobody samples anything else for it."""
+"""The engine under a limit of memory: requests wait, keys give way, and nobody samples anything else for it.
+
+And what it tells of itself: whether its weights are still the trainer's.
+"""
 
 import random
 
@@ -129,3 +132,18 @@ def test_a_fork_without_room_is_computed_when_it_is_asked_for(model):
 def test_an_episode_larger_than_the_limit_is_refused_at_once(model):
     with pytest.raises(ValueError, match=rf"max_len=192 tokens takes {MAX_LEN * TOKEN} bytes.*lower max_len to 191"):
         Engine(model, max_len=MAX_LEN, dtype=torch.float32, max_kv_bytes=MAX_LEN * TOKEN - 1)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_training_step_is_seen_until_it_is_taken_over(model, fused):
+    learner = LlamaForCausalLM(model.config)
+    engine = Engine(learner, max_slots=1, max_len=64, dtype=torch.float32, fused=fused)
+    for optimizer in (torch.optim.AdamW(learner.parameters(), lr=0.1), torch.optim.SGD(learner.parameters(), lr=0.1)):
+        assert not engine.stale
+        learner(torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
+        assert not engine.stale  # gradients alone change nothing
+        optimizer.step()
+        assert engine.stale
+        engine.sync()
+    learner.model.norm.weight = torch.nn.Parameter(learner.model.norm.weight.detach().clone())
+    assert engine.stale
