@@ -8,6 +8,7 @@ is lost, nothing is doubled, and the result is the same.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -39,8 +40,10 @@ from thinkact.policies.turns import Stopped
 
 #: Workers that may die during one batch, per worker, before the run stops.
 MAX_DEATHS = 3
-#: Seconds without any living worker after which the run stops.
-PATIENCE_S = 300.0
+#: Seconds without a worker that could play, after which this is said, and after which the run stops.
+SAY_S, PATIENCE_S = 60.0, 1800.0
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -135,17 +138,22 @@ class RayPlayer:
         waiting = deque(range(len(shards)))
         done: dict[int, list[Episode]] = {}
         running: dict[Any, tuple[Any, int]] = {}
-        deaths, alive = 0, time.monotonic()
+        deaths, alive, said = 0, time.monotonic(), False
         while len(done) < len(shards):
             if self._stopped.is_set():
                 raise Stopped
             while waiting and self._idle:
                 worker, first = self._idle.pop(0), waiting.popleft()
                 running[worker.play.remote(order.version, stored, shards[first])] = (worker, first)
-            if running:
-                alive = time.monotonic()
-            elif time.monotonic() - alive > PATIENCE_S:
+            alive = time.monotonic() if running else alive
+            waited = time.monotonic() - alive
+            if waited > PATIENCE_S:
                 raise RunError(f"No Ray worker could be started in {PATIENCE_S:.0f} s: has the cluster free CPUs?")
+            if waited > SAY_S and not said:
+                said = True
+                log.warning(
+                    "no Ray worker is ready yet; each needs a CPU of the cluster: %s", ray.available_resources()
+                )
             ended, _ = ray.wait([*running, *self._starting], num_returns=1, timeout=1.0)
             for one in ended:
                 number: int | None = None

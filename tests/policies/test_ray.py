@@ -51,7 +51,10 @@ class Watch(Quiet):
         if (stage, step) == ("rl", 0):
             cluster.remove_node(other)  # and with it a worker
 
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+# On a machine that is busy a worker may take minutes to come up.
+patient = {"worker_register_timeout_seconds": 600}
+head = {"num_cpus": 1, "include_dashboard": False, "_system_config": patient}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 other = cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
 ray_player.Worker = Dies
