@@ -64,6 +64,10 @@ class Place:
 
     def make(self, **changes: Any) -> Sandbox:
         """Make another sandbox, with some limits changed; the caller closes it."""
+        if self.backend == "docker":  # which needs fewer warm containers than a user's
+            from thinkact.sandbox.docker.sandbox import DockerSandbox
+
+            return DockerSandbox(replace(LIMITS, **changes), pool=1)
         return sandbox.create(self.backend, limits=replace(LIMITS, **changes), **self.options)  # type: ignore[arg-type]
 
     def leftovers(self) -> dict[str, set[str]]:

@@ -152,7 +152,7 @@ def test_many_threads(place: Place) -> None:
 
     def work(number: int) -> None:
         try:
-            for turn in range(2):
+            for turn in range(1 if place.backend == "docker" else 2):
                 with place.box.session() as session:
                     session.write_file("n", str(number).encode())
                     got = session.exec(f"print(open('n').read(), {turn})").stdout
