@@ -13,13 +13,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 
 from thinkact.envs import Action, Conversation, EnvironmentFault, Policy
 from thinkact.leaderboard.suites import Budget
-from thinkact.policies.rollout import Runner, _Live
+from thinkact.policies.jobs import Live
+from thinkact.policies.rollout import Runner
 from thinkact.policies.scripted import ExpertPolicy
 
 #: The last turn's ``stop`` of an episode that took too long.
@@ -47,6 +48,8 @@ class BoundedRunner(Runner):
         on_fault: Told the episode's id, the attempt and the fault.
     """
 
+    cuts: ClassVar[frozenset[str]] = Runner.cuts | _CUTS
+
     def __init__(
         self,
         env_id: str,
@@ -66,34 +69,27 @@ class BoundedRunner(Runner):
         while self._hands:
             self._hands.pop().stop()
 
-    def _reset(self, live: _Live, *rest: Any) -> None:
-        self._bounded(live, "reset", lambda: super(BoundedRunner, self)._reset(live, *rest))
+    def perform(self, what: Literal["reset", "step"], live: Live, work: Callable[[], None]) -> None:
+        """Do it within ``turn_s``.
 
-    def _step(self, live: _Live, *rest: Any) -> None:
-        cut = live.action.stop if live.action.stop in _CUTS else None
-        if cut is not None:
-            live.action.stop = "context"  # by which the loop ends an episode and pays what is owed
-        self._bounded(live, "step", lambda: super(BoundedRunner, self)._step(live, *rest))
-        if cut is not None:
-            live.episode.turns[-1].stop = cut
-
-    def _retry(self, live: _Live, policy: Policy, fault: EnvironmentFault) -> _Live | None:
-        if self._on_fault is not None:
-            self._on_fault(live.job.id, live.attempt, f"{type(fault).__name__}: {fault}")
-        retried = super()._retry(live, policy, fault)
-        if retried is None:
-            live.episode.error = f"{type(fault).__name__}: {fault}"
-        return retried
-
-    def _discard(self, env: gym.Env[str, str]) -> None:
-        # One that hangs in a step may hang in close() too; its sandbox has limits of its own.
-        self._within(_CLOSE_S, lambda: super(BoundedRunner, self)._discard(env))
-
-    def _bounded(self, live: _Live, what: str, work: Callable[[], None]) -> None:
+        Raises:
+            TurnLimit: It took longer.
+        """
         if not self._within(self._turn_s, work):
             # Whatever the late thread still writes goes into a record that nobody reads.
             live.episode = live.episode.model_copy(deep=True)
             raise TurnLimit(f"{self.env_id}: a {what} took more than {self._turn_s:g} s")
+
+    def faulted(self, live: Live, fault: EnvironmentFault) -> None:
+        """Tell who asked for it, or the log."""
+        if self._on_fault is None:
+            super().faulted(live, fault)
+        else:
+            self._on_fault(live.job.id, live.attempt, f"{type(fault).__name__}: {fault}")
+
+    def shut(self, env: gym.Env[str, str]) -> None:
+        """Close it, or leave it: one that hangs in a step may hang here too; its sandbox has limits of its own."""
+        self._within(_CLOSE_S, env.close)
 
     def _within(self, seconds: float, work: Callable[[], None]) -> bool:
         try:

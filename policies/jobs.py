@@ -1,14 +1,15 @@
-"""What is to be played: a task from its start, or from a point that another episode reached."""
+"""What is to be played: a task from its start, or from a point that another episode reached; and what is played."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import gymnasium as gym
 import numpy as np
 
-from thinkact.envs import Snapshot
-from thinkact.policies.episode import Turn
+from thinkact.envs import Action, Conversation, Snapshot
+from thinkact.policies.episode import Episode, Turn
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,29 @@ class Job:
 
 #: Where :meth:`~thinkact.policies.rollout.Runner.run` puts the state before every turn, by job and turn.
 Snapshots = dict[tuple[str, int], Snapshot]
+
+
+@dataclass
+class Live:
+    """An episode that is being played.
+
+    Attributes:
+        job: What is played.
+        env: Where.
+        attempt: 1, and one more each time after a fault.
+        conversation: What the policy sees; there from the reset on.
+        episode: The record so far; likewise.
+        action: The last action.
+        spent: What earlier attempts cost, in US dollars.
+    """
+
+    job: Job
+    env: gym.Env[str, str]
+    attempt: int = 1
+    conversation: Conversation = field(init=False)
+    episode: Episode = field(init=False)
+    action: Action = field(default_factory=lambda: Action(text=""))
+    spent: float = 0.0
 
 
 def make_jobs(task_ids: Sequence[str], *, trials: int = 1, seed: int, prefix: str) -> list[Job]:

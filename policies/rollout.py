@@ -13,15 +13,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 
 import thinkact
 from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Split, ToolEnv
 from thinkact.policies.episode import Episode, Turn, Usage
-from thinkact.policies.jobs import Job, Snapshots, make_jobs
+from thinkact.policies.jobs import Job, Live, Snapshots, make_jobs
 
 __all__ = ["Job", "Runner", "make_jobs", "rollout"]
 
@@ -35,20 +35,11 @@ LINGER_S = 0.02
 Progress = Callable[[Episode], None]
 
 
-@dataclass
-class _Live:
-    job: Job
-    env: gym.Env[str, str]
-    attempt: int = 1
-    conversation: Conversation = field(init=False)
-    episode: Episode = field(init=False)
-    action: Action = field(default_factory=lambda: Action(text=""))
-    #: What earlier attempts cost, in US dollars.
-    spent: float = 0.0
-
-
 class Runner:
     """Plays jobs with live environments that are kept between calls. Use as a context manager.
+
+    A subclass may set :attr:`cuts` and override :meth:`perform`, :meth:`faulted` and :meth:`shut`: around every
+    reset and step, after every fault, and to close an environment. All else is the loop's own.
 
     Args:
         env_id: Gymnasium id, for example ``"thinkact/FactbookQA-v0"``.
@@ -65,6 +56,10 @@ class Runner:
         ValueError: On a concurrency below 1, more waves than that, several waves in lockstep, or an environment
             that is not a ``ToolEnv``.
     """
+
+    #: An action with one of these as its ``stop`` ends its episode as it stands, with the score it has: a context
+    #: that is full, or a budget that is spent. The environment knows nothing of tokens.
+    cuts: ClassVar[frozenset[str]] = frozenset({"context", "budget"})
 
     def __init__(
         self,
@@ -122,6 +117,22 @@ class Runner:
         env.reset(seed=0)
         self._tool_env(env).restore(self._tool_env(env).snapshot())
 
+    def perform(self, what: Literal["reset", "step"], live: Live, work: Callable[[], None]) -> None:
+        """Do a reset or a step of an episode: call ``work``, once, in a thread of the runner's.
+
+        Raises:
+            EnvironmentFault: It failed through no fault of the policy's; the episode is played anew.
+        """
+        work()
+
+    def faulted(self, live: Live, fault: EnvironmentFault) -> None:
+        """Told of every fault of an attempt, before the episode is played anew or given up."""
+        log.warning("%s, attempt %d: %s", live.job.id, live.attempt, fault)
+
+    def shut(self, env: gym.Env[str, str]) -> None:
+        """Close an environment; what this raises is logged."""
+        env.close()
+
     def run(
         self,
         jobs: Iterable[Job],
@@ -141,11 +152,20 @@ class Runner:
         if len(set(order)) != len(order):
             raise ValueError("Two jobs have the same id.")
         done: dict[str, Episode] = {}
-        ready: list[_Live] = []
-        busy: dict[Future[None], _Live] = {}
-        alive: dict[str, _Live] = {}
+        ready: list[Live] = []
+        busy: dict[Future[None], Live] = {}
+        alive: dict[str, Live] = {}
 
-        def finish(live: _Live) -> None:
+        def reset(live: Live) -> None:
+            alive[live.job.id] = live
+            work = partial(self._reset, live, policy, snapshots)
+            busy[self._threads.submit(self.perform, "reset", live, work)] = live
+
+        def step(live: Live) -> None:
+            work = partial(self._step, live, snapshots)
+            busy[self._threads.submit(self.perform, "step", live, work)] = live
+
+        def finish(live: Live) -> None:
             del alive[live.job.id]
             self._idle.append(live.env)
             policy.release(live.conversation.id)
@@ -156,9 +176,7 @@ class Runner:
         try:
             while pending or ready or busy:
                 while pending and len(ready) + len(busy) < self.concurrency:
-                    live = _Live(pending.popleft(), self._take())
-                    alive[live.job.id] = live
-                    busy[self._threads.submit(self._reset, live, policy, snapshots)] = live
+                    reset(Live(pending.popleft(), self._take()))
                 if ready:
                     now, ready = ready[: self._batch], ready[self._batch :]
                     for live, action in zip(now, policy.act([live.conversation for live in now]), strict=True):
@@ -169,7 +187,7 @@ class Runner:
                             live.episode.error = action.fault
                             finish(live)
                             continue
-                        busy[self._threads.submit(self._step, live, snapshots)] = live
+                        step(live)
                 for future in _some(busy, everything=self.lockstep, patient=not ready):
                     live = busy.pop(future)
                     try:
@@ -179,8 +197,7 @@ class Runner:
                         if retried is None:
                             finish(live)
                         else:
-                            alive[live.job.id] = retried
-                            busy[self._threads.submit(self._reset, retried, policy, snapshots)] = retried
+                            reset(retried)
                         continue
                     if live.episode.terminated or live.episode.truncated:
                         finish(live)
@@ -212,7 +229,7 @@ class Runner:
             return
         self._all.remove(env)
         try:
-            env.close()
+            self.shut(env)
         except Exception:
             log.warning("%s: an environment did not close", self.env_id, exc_info=True)
 
@@ -229,7 +246,7 @@ class Runner:
         assert isinstance(env.unwrapped, ToolEnv)
         return env.unwrapped
 
-    def _reset(self, live: _Live, policy: Policy, snapshots: Snapshots | None) -> None:
+    def _reset(self, live: Live, policy: Policy, snapshots: Snapshots | None) -> None:
         start = time.perf_counter()
         job, env = live.job, self._tool_env(live.env)
         conversation_id = f"{job.id}#{live.attempt}"
@@ -265,13 +282,12 @@ class Runner:
             begin(conversation_id, env)
         live.episode.usage.env_seconds += time.perf_counter() - start
 
-    def _step(self, live: _Live, snapshots: Snapshots | None) -> None:
+    def _step(self, live: Live, snapshots: Snapshots | None) -> None:
         start = time.perf_counter()
         action, episode, messages = live.action, live.episode, live.conversation.messages
         result, reward, terminated, truncated, info = live.env.step(action.text)
-        # A context that is full ends the episode, or a budget that is spent; the environment knows nothing of tokens.
-        out_of_context = action.stop in ("context", "budget") and not (terminated or truncated)
-        if out_of_context:
+        cut = action.stop in self.cuts and not (terminated or truncated)
+        if cut:
             # With reward="outcome" it still owes what was earned: pay it, so that the rewards sum to the score.
             before = () if live.job.start is None else live.job.start.turns
             reward = float(info["score"]) - sum(turn.reward for turn in (*before, *episode.turns))
@@ -299,24 +315,24 @@ class Runner:
             )
         )
         messages += [Message("assistant", action.text), Message("tool", result)]
-        episode.terminated, episode.truncated = terminated, truncated or out_of_context
+        episode.terminated, episode.truncated = terminated, truncated or cut
         if terminated or episode.truncated:
             episode.score, episode.success = float(info["score"]), bool(info["success"])
         elif snapshots is not None:
             snapshots[live.job.id, len(episode.turns)] = self._tool_env(live.env).snapshot()
         episode.usage.env_seconds += time.perf_counter() - start
 
-    def _retry(self, live: _Live, policy: Policy, fault: EnvironmentFault) -> _Live | None:
+    def _retry(self, live: Live, policy: Policy, fault: EnvironmentFault) -> Live | None:
+        self.faulted(live, fault)
         policy.release(live.conversation.id)
-        log.warning("%s, attempt %d: %s", live.job.id, live.attempt, fault)
         # The environment that failed may be broken in ways we cannot see: never use it again.
         self._discard(live.env)
         live.env = self._make()
         if live.attempt > MAX_RETRIES:
-            live.episode.error = f"EnvironmentFault: {fault}"
+            live.episode.error = f"{type(fault).__name__}: {fault}"
             live.episode.score = live.episode.success = None
             return None
-        return _Live(live.job, live.env, live.attempt + 1, spent=live.episode.usage.cost)
+        return Live(live.job, live.env, live.attempt + 1, spent=live.episode.usage.cost)
 
 
 def _count(action: Action, usage: Usage) -> None:
@@ -327,7 +343,7 @@ def _count(action: Action, usage: Usage) -> None:
     usage.cost += action.cost
 
 
-def _some(busy: dict[Future[None], _Live], *, everything: bool, patient: bool) -> Sequence[Future[None]]:
+def _some(busy: dict[Future[None], Live], *, everything: bool, patient: bool) -> Sequence[Future[None]]:
     """Wait for one environment, then a moment for more (or for all); in submission order, for determinism.
 
     Where others are ready already (not ``patient``) nothing is waited for.

@@ -305,6 +305,31 @@ def test_a_full_context_truncates_with_a_score(reward):
     assert episode.score == 0.5 == sum(episode.rewards) and episode.success is False
 
 
+def test_a_subclass_sees_every_reset_step_and_fault_and_says_what_ends_an_episode():
+    done, told, closed = [], [], []
+
+    class Watching(Runner):
+        cuts = Runner.cuts | {"enough"}
+
+        def perform(self, what, live, work):
+            done.append((what, live.job.task_id))
+            work()
+
+        def faulted(self, live, fault):
+            told.append((live.job.task_id, live.attempt, str(fault)))
+
+        def shut(self, env):
+            closed.append(env)
+            super().shut(env)
+
+    with Watching(ENV_ID, concurrency=2) as runner:
+        episodes = runner.run(make_jobs(["plain-0", "flaky-1"], seed=0, prefix="job"), Scripted(stop="enough"))
+    assert [(e.score, e.truncated, e.turns[-1].stop) for e in episodes] == [(0.5, True, "enough")] * 2
+    assert told == [("flaky-1", 1, "RolloutProbe flaky-1, turn 1: the sandbox is gone")] and len(closed) == 3
+    plain, flaky = (Counter(what for what, task in done if task == name) for name in ("plain-0", "flaky-1"))
+    assert plain == {"reset": 1, "step": 2} and flaky == {"reset": 2, "step": 3}
+
+
 def test_running_out_of_turns_truncates_with_a_score():
     (episode,) = play(["plain-0"], Scripted(n=99))
     assert episode.truncated and episode.score == 1.0 == sum(episode.rewards)
