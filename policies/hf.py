@@ -120,12 +120,12 @@ class HFPolicy:
         """
         start = time.perf_counter()
         steps = [self._step(conversation) for conversation in conversations]
-        self._summarize(steps)
+        if self.history.kind == "summarize":
+            self._summarize(steps)
+        elif self.history.kind == "drop":
+            self._drop(steps)
         writings = {}
         for at, step in enumerate(steps):
-            shorter = self.history.dropped(step.conversation, step.live, self._used(step))
-            if shorter is not None:
-                self._begin_anew(step, shorter)
             if (left := self._left(step.live)) > 0:
                 writings[at] = self._writing(step, step.prompt, min(left, self.budgets.turn))
         write(self.engine, list(writings.values()))
@@ -157,6 +157,13 @@ class HFPolicy:
         self.engine.close(step.live.slot)
         step.live.slot = self.engine.open()
         step.before, step.newest, step.restart = [], ids, True
+
+    def _drop(self, steps: Sequence[_Step]) -> None:
+        """Begin the full contexts anew without their oldest results."""
+        for step in steps:
+            shorter = self.history.dropped(step.conversation, step.live, self._used(step))
+            if shorter is not None:
+                self._begin_anew(step, shorter)
 
     def _summarize(self, steps: Sequence[_Step]) -> None:
         """Have the summaries written that are due, and begin those contexts anew."""

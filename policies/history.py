@@ -133,7 +133,7 @@ class History:
             live: Its state; what is dropped is taken down.
             used: Tokens of the present context, the newest result included.
         """
-        if self.kind != "drop" or used + self.turn <= self.limit:
+        if used + self.turn <= self.limit:
             return None
         last = len(live.said) - 1  # its result was not acted on yet: it stays
         for at in range(live.first, last):
@@ -156,7 +156,7 @@ class History:
             live: Its state.
             used: Tokens of the present context, the newest result included.
         """
-        if self.kind != "summarize" or not live.said or used + self.turn + self._reserve <= self.limit:
+        if not live.said or used + self.turn + self._reserve <= self.limit:
             return None
         anew = len(self.restarted(conversation, [0] * self.summary))
         if anew + self.turn + self._reserve > self.limit:
