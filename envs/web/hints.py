@@ -41,13 +41,13 @@ def product(draw: Draw, id: int, app: str = "", without: str = "") -> str:
     """
     row = draw.rows("SELECT * FROM product WHERE id = ?", id, app=app)[0]
     shelf = row["category"]
-    ways = (
+    known = (
         (f"what {row['brand']} makes of {row['material'].lower()} in {shelf}",
          {"category": shelf, "brand": row["brand"], "material": row["material"]}),
         (f"the product in {shelf} that costs ${row['price'] // 100}.{row['price'] % 100:02d}",
          {"category": shelf, "price": row["price"]}),
     )  # fmt: skip
-    ways = tuple(way for way in ways if without not in way[1])
+    ways = [way for way in known if without not in way[1]]
     return _first(draw, "product", ways, f"the {row['name']}", app)
 
 
