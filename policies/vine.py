@@ -56,7 +56,8 @@ def pivots(episode: Episode, limit: int | None, by: str) -> list[int]:
         return list(range(turns))
     if by == "even":
         return [(turns * i) // limit for i in range(limit)]
-    doubt = [-float(np.mean(turn.logprobs)) if turn.logprobs else 0.0 for turn in episode.turns]
+    # Forced tokens have log-probability 0 and were not chosen.
+    doubt = [-sum(turn.logprobs) / max(1, len(turn.logprobs) - len(turn.forced)) for turn in episode.turns]
     return sorted(np.argsort(-np.asarray(doubt), kind="stable")[:limit].tolist())
 
 
