@@ -175,7 +175,7 @@ def test_bytes_do_not_depend_on_hashing():
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=240,
         ).stdout
         for seed in ("1", "2")
     }
