@@ -113,10 +113,8 @@ def _travel(draw: Draw) -> list[_Asked]:
                 text = f"on the trip to {where} on {when} we carry {more} extra bags. Please add them."
                 ask("bags", f"Luggage for {where}", text)
     for person in draw.some(_STRANGERS, 3):
-        born, passport = (
-            f"{draw.rng.randint(1960, 2001)}-0{draw.rng.randint(1, 9)}-{draw.rng.randint(10, 28)}",
-            (f"{draw.rng.choice('CFGHJK')}{draw.rng.randrange(10**7, 10**8)}"),
-        )
+        born = f"{draw.rng.randint(1960, 2001)}-0{draw.rng.randint(1, 9)}-{draw.rng.randint(10, 28)}"
+        passport = f"{draw.rng.choice('CFGHJK')}{draw.rng.randrange(10**7, 10**8)}"
         ask("traveller", f"{person} will travel with us",
             f"please save {person} as a traveller: born on {born}, passport {passport}.")  # fmt: skip
     return list(found.values())
@@ -144,10 +142,8 @@ def _tickets(rng: random.Random) -> list[_Asked]:
     made = []
     for number in rng.sample(range(1001, 1090), 4):
         note = rng.choice(("the customer called again", "the customer waits for a part", "the device is here now"))
-        made.append(("ticket", f"About ticket {number}",
-                     f"ticket {number} in Operations cannot wait: give it the priority urgent and comment on it "
-                     f"“{note}”."
-                     ))  # fmt: skip
+        text = f"ticket {number} in Operations cannot wait: give it the priority urgent and comment on it “{note}”."
+        made.append(("ticket", f"About ticket {number}", text))
     return made
 
 
