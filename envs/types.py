@@ -100,15 +100,13 @@ class Summary:
         text: The summary.
         prompt_ids: Token ids fed to the model since its previous action, the request for a summary among them.
         token_ids: Token ids that the model wrote; the new context holds the very same ones.
-        logprobs: Log-probability of each of them under the sampling distribution, 0 where ``forced``.
-        forced: Positions in ``token_ids`` that the model did not choose.
+        logprobs: Log-probability of each of them under the sampling distribution.
     """
 
     text: str
     prompt_ids: list[int] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    forced: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -153,9 +151,10 @@ class Action:
     @property
     def tokens(self) -> tuple[int, int]:
         """How many tokens the model read and wrote for it, the summary's among them; forced ones were read."""
-        parts: list[Action | Summary] = [self] if self.summary is None else [self, self.summary]
-        read = sum(len(part.prompt_ids) + len(part.forced) for part in parts)
-        written = sum(len(part.token_ids) - len(part.forced) for part in parts)
+        read = len(self.prompt_ids) + len(self.forced)
+        written = len(self.token_ids) - len(self.forced)
+        if self.summary is not None:
+            read, written = read + len(self.summary.prompt_ids), written + len(self.summary.token_ids)
         return read or self.prompt_tokens, written or self.sampled_tokens
 
 

@@ -107,7 +107,7 @@ class HFPolicy:
             history,
             limit=min(budget or max_len, self.engine.max_len),
             turn=max_new_tokens + forced,
-            summary=self.max_summary_tokens + forced,
+            summary=self.max_summary_tokens,
         )
         self._live: dict[str, Live] = {}
         self._resumed: dict[str, Sequence[Turn]] = {}
@@ -148,10 +148,12 @@ class HFPolicy:
         """Return how many tokens the model may still choose in an episode; without a budget, those of a turn."""
         return self.budgets.turn if self.budgets.episode is None else self.budgets.episode - live.chosen
 
-    def _writing(self, step: _Step, prompt: list[int], most: int, kind: str = "") -> Writing:
+    def _writing(self, step: _Step, prompt: list[int], most: int, *, summary: bool = False) -> Writing:
         params = SamplingParams(temperature=self.temperature, max_new_tokens=most, stop_ids=self.codec.stop_ids)
-        seed = _seed(step.conversation.seed, len(step.conversation.messages) // 2, *([kind] if kind else []))
-        return Writing(step.live.slot, prompt, params, self.codec, seed, self.budgets.thought)
+        seed = _seed(step.conversation.seed, len(step.conversation.messages) // 2, *(["summary"] if summary else []))
+        # A summary leads to no call, so all of it would pass for a thought.
+        thought = None if summary else self.budgets.thought
+        return Writing(step.live.slot, prompt, params, self.codec, seed, thought)
 
     def _begin_anew(self, step: _Step, ids: list[int]) -> None:
         self.engine.close(step.live.slot)
@@ -173,7 +175,7 @@ class HFPolicy:
             most = self.max_summary_tokens
             # A summary that left nothing for an action would be no use.
             if request is not None and (self.budgets.episode is None or self._left(step.live) > most):
-                writing = self._writing(step, step.before + request, most, "summary")
+                writing = self._writing(step, step.before + request, most, summary=True)
                 asked.append((step, writing))
         write(self.engine, [writing for _, writing in asked])
         for step, writing in asked:
@@ -183,7 +185,6 @@ class HFPolicy:
                 prompt_ids=writing.prompt,
                 token_ids=writing.tokens,
                 logprobs=writing.logprobs,
-                forced=writing.forced,
             )
             step.live.chosen += writing.chosen
             self._begin_anew(step, self.history.restarted(step.conversation, writing.tokens))

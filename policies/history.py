@@ -56,7 +56,7 @@ class History:
         kind: ``cut``, ``drop`` or ``summarize``.
         limit: Tokens that a context may take, the turn that is written into it included.
         turn: Tokens of one turn, those that are put into it among them.
-        summary: Tokens of one summary, likewise.
+        summary: Tokens of one summary.
 
     Raises:
         ValueError: On an unknown kind, or a limit that a turn and a summary fill alone.
@@ -88,8 +88,8 @@ class History:
         """
         if turns:
             live.said = [(turn.token_ids, self._closed(turn.token_ids)) for turn in turns]
-            parts = [part for turn in turns for part in (turn, turn.summary) if part is not None]
-            live.chosen = sum(len(part.token_ids) - len(part.forced) for part in parts)
+            summed = [turn.summary.token_ids for turn in turns if turn.summary is not None]
+            live.chosen = sum(len(turn.token_ids) - len(turn.forced) for turn in turns) + sum(map(len, summed))
             first = max((at for at, turn in enumerate(turns) if turn.restart), default=0)
             return [i for turn in turns[first:] for i in (*turn.prompt_ids, *turn.token_ids)], self.newest(
                 conversation, live

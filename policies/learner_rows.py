@@ -125,7 +125,8 @@ def _row(before: Sequence[int], parts: Sequence[_Part]) -> Row:
     turn: list[int] = [-1] * len(ids)
     for part, value, number in parts:
         fed, drawn = part.prompt_ids, part.token_ids
-        mine = [at not in part.forced for at in range(len(drawn))]
+        forced = part.forced if isinstance(part, Turn) else ()
+        mine = [at not in forced for at in range(len(drawn))]
         ids += [*fed, *drawn]
         sampled += [False] * len(fed) + mine
         advantage += [0.0] * len(fed) + [value * chosen for chosen in mine]

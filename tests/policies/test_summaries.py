@@ -257,6 +257,8 @@ def test_a_run_with_summaries_is_repeated_bit_for_bit(tmp_path):
     assert importance == pytest.approx([1.0, 1.0], abs=1e-3)  # trainer and sampler agree on every token
     played = [e for step in (0, 1) for e in read_episodes(tmp_path / "whole" / "episodes" / "rl" / f"{step:05d}.jsonl")]
     assert sum(turn.summary is not None for episode in played for turn in episode.turns) >= 4
+    # A summary leads to no call, but is no thought that is to be closed.
+    assert all(len(turn.summary.token_ids) <= 8 for e in played for turn in e.turns if turn.summary is not None)
     for episode in played:
         rows = encode_segments(episode, np.ones(len(episode.turns)))
         assert sum(int(row.sampled.sum()) for row in rows) == episode.usage.sampled_tokens
