@@ -266,7 +266,7 @@ def _order_asked(draw: Draw) -> WebTask | None:
         yield from enter(pilot, "shop")
         yield from fill_cart(pilot, seen)
         yield from check_out(pilot, by)
-        yield from _reply_now(pilot, mail["subject"], pilot.read(r"Order #(\d+) was placed"))
+        yield from _reply_now(pilot, mail["subject"], pilot.read(r"^# Order #(\d+)"))
         yield from pilot.done()
 
     then = f"Have it sent {by.words}. Then reply to the mail with the number of the order: digits only."

@@ -285,7 +285,10 @@ def _review_to_ticket(draw: Draw) -> WebTask | None:
         yield from enter(pilot, "shop")
         yield from open_product(pilot, review["name"])
         yield from pilot.click("link", "Read ")
-        title = pilot.read(rf"^#+ ([^\n]+)\n[^\n]*by {review['author']}")
+        pattern = rf"^#+ ([^\n]+)\n[^\n]*by {review['author']}"
+        while not pilot.read_all(pattern):
+            yield from pilot.click("link", "Next page")
+        title = pilot.read(pattern)
         yield from enter(pilot, "admin")
         yield from open_ticket(pilot, row["id"])
         yield from pilot.fill("textbox", "Comment", title)
