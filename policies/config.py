@@ -123,7 +123,7 @@ class RLConfig(Strict):
     steps: int = Field(10, ge=0, description="Batches of rollouts; 0 skips RL.")
     tasks_per_step: int = Field(30, ge=1, description="Tasks differ more than attempts: many tasks, small groups.")
     group_size: int = Field(4, ge=2, description="Attempts per task.")
-    estimator: str = Field("turn_rtg", description="See thinkact.policies.advantages.ESTIMATORS.")
+    estimator: str = Field("memory_td", description="See thinkact.policies.advantages.ESTIMATORS.")
     estimator_options: dict[str, Any] = Field(default_factory=dict)
     forks: int | None = Field(
         None, ge=1, description="Continuations per turn; default 1 (vine_td), 2 (tree), 4 (vine)."
