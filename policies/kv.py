@@ -124,10 +124,11 @@ class Chunk:
         self.select: slice | Tensor = slice(rows[0], rows[0] + len(rows)) if contiguous else row
         even = self.width == 1 and min(starts) == max(starts)
         # bf16 products on a CPU copy their operands unless these are contiguous: attending some masked keys
-        # at the end of the table is cheaper than the copy.
-        tight = table.dtype == torch.bfloat16 and device.type == "cpu"
-        if self.width == 1 and tight and self.reach * 5 >= table.capacity * 3:
-            even, self.reach = even and self.reach == table.capacity, table.capacity
+        # at the end of the table is cheaper than the copy. Where it is not, few lengths make for few kernels.
+        if self.width == 1 and table.dtype == torch.bfloat16 and device.type == "cpu":
+            whole = self.reach * 5 >= table.capacity * 3
+            reach = table.capacity if whole else min(table.capacity, -(-self.reach // 64) * 64)
+            even, self.reach = even and self.reach == reach, reach
         self.mask = None if even else self.causal_mask()
 
     def causal_mask(self, window: int | None = None) -> Tensor:
