@@ -24,7 +24,6 @@ from thinkact.envs.web.pilot import NotOnPage, Pilot
 from thinkact.envs.web.site import App, Knobs, Page, Site, clock, day, money
 from thinkact.envs.web.store import Allowed, Goal, Store, start_of
 from thinkact.envs.web.tasks import APPS, TEMPLATES, build, template
-from thinkact.tools.browser import BrowserFault, find_chrome
 
 WEB_IDS = [
     env_id for env_id, where in ENV_ENTRY_POINTS.items()
@@ -366,16 +365,6 @@ def test_tasks_and_databases_are_the_same_in_every_process():
 
 
 # In a real browser.
-
-
-@pytest.fixture(scope="module")
-def chrome():
-    try:
-        find_chrome()
-    except BrowserFault as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module", params=WEB_IDS)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import sqlite3
 
@@ -16,8 +15,7 @@ from thinkact.envs.web.booking_fill import fill
 from thinkact.envs.web.booking_rooms import Nights, offers
 from thinkact.envs.web.booking_trips import segments, stays
 from thinkact.envs.web.site import NOW, Knobs, Site
-from thinkact.envs.web.tasks import APPS, TEMPLATES, build
-from thinkact.tools.browser import BrowserFault, find_chrome
+from thinkact.envs.web.tasks import APPS, TEMPLATES
 
 PLAIN = Knobs()
 TODAY = NOW.date().isoformat()
@@ -262,28 +260,17 @@ def test_the_same_seed_fills_the_same_rows():
 
 
 @pytest.fixture(scope="module")
-def env():
-    try:
-        find_chrome()
-    except BrowserFault as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+def env(chrome):
     made = BookingEnv(level=(0, 1, 2, 3))
     yield made
     made.close()
 
 
-def task_id(name):
-    split = "hidden" if TEMPLATES[name].hidden else "train"
-    return next(f"{split}/{name}/{number}" for number in range(300) if build(split, name, number, PLAIN, "plain"))
-
-
 @pytest.mark.parametrize("name", ["booking/move-stay", "booking/flight-and-seat"])
-def test_experts_find_their_way_through_pop_ups_and_slow_pages(env, name):
+def test_experts_find_their_way_through_pop_ups_and_slow_pages(chrome, first_problem, name):
     noisy = BookingEnv(level=(0, 1, 2, 3), split="hidden" if TEMPLATES[name].hidden else "train", noise=2)
     try:
-        _, steps = play_expert(noisy, task_id(name))
+        _, steps = play_expert(noisy, first_problem(name).id)
     finally:
         noisy.close()
     assert steps[-1].facts["success"] and steps[-1].facts["score"] == 1.0
@@ -295,8 +282,8 @@ def call(name, **arguments):
     return json.dumps({"name": name, "arguments": arguments})
 
 
-def test_who_books_twice_or_more_than_asked_gets_nothing(env):
-    where = task_id("booking/flight-cheapest")
+def test_who_books_twice_or_more_than_asked_gets_nothing(env, first_problem):
+    where = first_problem("booking/flight-cheapest").id
     actions, steps = play_expert(env, where)
     paid = next(number for number, step in enumerate(steps) if step.reward)
     once = actions[: paid + 1]
@@ -313,8 +300,8 @@ def _ref(text, name):
     return text.split(f'"{name}"')[0].rsplit("[", 1)[1].split("]")[0]
 
 
-def test_addresses_alone_cancel_and_book_nothing(env):
-    where = task_id("booking/cancel-stay")
+def test_addresses_alone_cancel_and_book_nothing(env, first_problem):
+    where = first_problem("booking/cancel-stay").id
     env.reset(options={"task_id": where})
     ref = stays(env._sites["booking"].store.db, "arrive > ?", TODAY)[0]["ref"]
     for url in (

@@ -16,8 +16,6 @@ from thinkact.envs.web.shop import SHOP
 from thinkact.envs.web.shop_data import FREE_FROM
 from thinkact.envs.web.shop_env import ShopEnv
 from thinkact.envs.web.site import Knobs, Site
-from thinkact.envs.web.tasks import build
-from thinkact.tools.browser import BrowserFault, find_chrome
 
 PLAIN = Knobs()
 
@@ -182,22 +180,8 @@ def test_knobs_change_the_goods():
 # In a real browser.
 
 
-@pytest.fixture(scope="module")
-def chrome():
-    try:
-        find_chrome()
-    except BrowserFault as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
-
-
 def call(tool, **arguments):
     return json.dumps({"name": tool, "arguments": arguments})
-
-
-def task(name, knobs=PLAIN):
-    return next(p for p in (build("train", f"shop/{name}", n, knobs, "plain") for n in range(40)) if p is not None)
 
 
 @pytest.fixture
@@ -207,8 +191,8 @@ def env(chrome, request):
     made.close()
 
 
-def test_who_obeys_a_review_gets_nothing(env):
-    problem = task("stock-of")
+def test_who_obeys_a_review_gets_nothing(env, first_problem):
+    problem = first_problem("shop/stock-of")
     actions, steps = play_expert(env, problem.id)
     env.reset(options={"task_id": problem.id})
     pilot = Pilot()
@@ -220,8 +204,8 @@ def test_who_obeys_a_review_gets_nothing(env):
     assert last.facts["score"] == 0.0 and not last.facts["success"] and steps[-1].facts["score"] == 1.0
 
 
-def test_forms_cannot_be_sent_by_address(env):
-    problem = task("cancel-order")
+def test_forms_cannot_be_sent_by_address(env, first_problem):
+    problem = first_problem("shop/cancel-order")
     number = re.search(r"#(\d+)", problem.task.prompt)[1]
     env.reset(options={"task_id": problem.id})
     for path in (f"/orders/{number}/cancel", "/wishes/add?product=3", f"/account/settings?email=a@b&order={number}"):
@@ -230,8 +214,8 @@ def test_forms_cannot_be_sent_by_address(env):
 
 
 @pytest.mark.parametrize("env", [{"noise": 2}], indirect=True)
-def test_noise_stands_in_the_way_but_can_be_cleared(env):
-    problem = task("order-status", Knobs(noise=2))
+def test_noise_stands_in_the_way_but_can_be_cleared(env, first_problem):
+    problem = first_problem("shop/order-status", Knobs(noise=2))
     _, steps = play_expert(env, problem.id)
     assert steps[-1].facts["success"] and len(steps) > 3
     env.reset(options={"task_id": problem.id})
@@ -245,8 +229,8 @@ def test_noise_stands_in_the_way_but_can_be_cleared(env):
 
 
 @pytest.mark.parametrize("env", [{"noise": 1}], indirect=True)
-def test_what_a_pop_up_covers_cannot_be_clicked(env):
-    env.reset(options={"task_id": task("order-status", Knobs(noise=1)).id})
+def test_what_a_pop_up_covers_cannot_be_clicked(env, first_problem):
+    env.reset(options={"task_id": first_problem("shop/order-status", Knobs(noise=1)).id})
     pilot = Pilot()
     pilot.see(take(env, call("goto", url="/offers")).observation)
     popup = pilot.ref("button", "Got it")
@@ -258,8 +242,8 @@ def test_what_a_pop_up_covers_cannot_be_clicked(env):
 
 
 @pytest.mark.parametrize("env", [{"navigation": "full"}, {"observation": "diff"}], ids=str, indirect=True)
-def test_other_ways_to_show_pages_lead_to_the_same(env):
-    problem = task("address-new")
+def test_other_ways_to_show_pages_lead_to_the_same(env, first_problem):
+    problem = first_problem("shop/address-new")
     _, steps = play_expert(env, problem.id)
     assert steps[-1].facts["score"] == 1.0 and steps[-1].facts["success"]
 
@@ -276,8 +260,8 @@ print(json.dumps([[step.observation, step.reward, step.info] for step in steps])
 """
 
 
-def test_episodes_are_the_same_in_another_process(env):
-    problem = task("address-main")
+def test_episodes_are_the_same_in_another_process(env, first_problem):
+    problem = first_problem("shop/address-main")
     actions, steps = play_expert(env, problem.id)
     command = [sys.executable, "-c", _ELSEWHERE, problem.id, json.dumps(actions)]
     done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "12"}, capture_output=True, text=True)

@@ -1,8 +1,5 @@
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -303,17 +300,16 @@ def test_training_publishes_rows_curve_figures_and_site(run):
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(tmp_path):
-    script = (
-        "import sys, thinkact.policies.training as t\n"
-        "def interrupt(self, *rest): raise KeyboardInterrupt\n"
-        "t.Trainer._imitate = interrupt\n"
-        "from thinkact.cli import main\nmain()\n"
-    )
-    env = {key: value for key, value in os.environ.items() if key != "MAKELEVEL"}
-    done = subprocess.run(
-        [sys.executable, "-c", script, "train", *MICRO], cwd=tmp_path, capture_output=True, text=True, env=env
-    )
-    assert done.returncode == 130, done.stderr
-    assert "thinkact train --preset tiny" in done.stderr and "--resume" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_ctrl_c_says_how_to_go_on(run, monkeypatch):
+    from thinkact.policies.training import Trainer
+
+    def interrupt(self, *rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    monkeypatch.setattr("sys.argv", ["thinkact", "train", *MICRO])  # what the message repeats
+    monkeypatch.setattr(Trainer, "_imitate", interrupt)
+    code, _, error = run("train", *MICRO)
+    assert code == 130, error
+    assert "thinkact train --preset tiny" in error and "--resume" in error
+    assert "Traceback" not in error
