@@ -148,6 +148,7 @@ async def prepare(chromium: Chromium, window: Window) -> Lease:
     await context.add_init_script(script=window.script)
     page = await context.new_page()
     tab = Tab(page, await context.new_cdp_session(page), lambda: None)
+    page.on("crash", lambda _: setattr(tab, "odd", True))
     await tab.open()
     await tab.cdp.send("Input.dispatchMouseEvent", CORNER)
     return Lease(chromium, window, context, tab)

@@ -84,6 +84,8 @@ class Episode(Tabs):
             fault = BrowserDied(str(error)) if closed(error) else episode._fault(f"{url}: {error or 'no answer'}")
             if isinstance(fault, BrowserDied):
                 host.retire(lease.chromium)
+            elif isinstance(error, TimeoutError) and lease.tab.odd:
+                fault = BrowserDied(str(fault))  # the context's process, unnoticed until now
             episode.close()
             raise fault from error
         except BaseException:
@@ -101,7 +103,8 @@ class Episode(Tabs):
         self._watch(tab)
         await self.lease.context.add_cookies(self.passes())
         deadline = self.deadline()
-        await tab.replace(url)
+        async with asyncio.timeout(self.options.action_timeout):
+            await tab.replace(url)
         if first is not None:
             while tab.loading and time.monotonic() < deadline:
                 await self._news(deadline)

@@ -8,6 +8,7 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from thinkact.tools.browser.chrome import find_chrome, flags
@@ -106,10 +107,11 @@ class Host:
             spares.sort(key=lambda task: not task.done())  # one that is ready before one that is being made
             made = spares.pop(0)
             try:
-                if made.done():
-                    return made.result()
-                with chromium.turns.hurry():
-                    return await made
+                with chromium.turns.hurry() if not made.done() else nullcontext():
+                    lease = await made
+                if not lease.tab.odd:
+                    return lease
+                self.later(quietly(lease.context.close()))  # its process died while nobody used it
             except Exception:
                 if chromium.dead or not chromium.browser.is_connected():
                     raise
