@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinkact.policies.advantages import (
@@ -378,6 +378,7 @@ def test_progress_is_not_judged_twice():
     np.testing.assert_allclose(behind, [-0.6, -0.6])
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.floats(-1, 1), max_size=6), st.floats(0, 1))
 def test_returns_to_go_follow_their_recursion(rewards, gamma):
     rewards = np.array(rewards)
@@ -397,6 +398,7 @@ groups = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(groups, st.sampled_from(sorted(set(ESTIMATORS) - NEED_MODEL)), st.randoms(use_true_random=False))
 def test_shape_order_and_groups(episodes, name, random):
     def batch(some):
