@@ -197,7 +197,7 @@ def test_same_seed_and_actions_give_the_same_bytes_in_another_process() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=240,
         ).stdout
         for seed in ("1", "2")
     }
