@@ -155,7 +155,10 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found: dict[str, list[float]] = {
         name: []
-        for name in ("seconds", "rollout_seconds", "sampled_tokens", "fed_tokens", "score", "calls_per_rollout")
+        for name in (
+            *("seconds", "rollout_seconds", "sampled_tokens", "fed_tokens", "trained_tokens", "score"),
+            "calls_per_rollout",
+        )
     }
     with Runner("bench/Guess-v0", concurrency=rollouts, lockstep=True) as runner:
         for step in range(options["steps"]):
@@ -164,12 +167,14 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             tasks = runner.sample_tasks(options["prompts"], step)
             episodes = runner.run(make_jobs(tasks, trials=options["group"], seed=step, prefix=f"{step}"), policy)
             played = time.perf_counter()
-            reinforcer.learn(episodes, step)
+            learned = reinforcer.learn(episodes, step)
             end = time.perf_counter()
             values = {
                 "seconds": round(end - start, 2),
                 "rollout_seconds": round(played - start, 2),
                 "sampled_tokens": sum(e.usage.sampled_tokens for e in episodes),
+                # Attempts without credit (a group that fared alike) are no work for us, and work for TRL.
+                "trained_tokens": learned["trained_tokens"],
                 "fed_tokens": sum(e.usage.prompt_tokens for e in episodes),
                 "score": round(statistics.mean(float(e.score or 0.0) for e in episodes), 3),
                 "calls_per_rollout": round(
