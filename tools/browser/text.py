@@ -45,7 +45,7 @@ class View:
         url = address(seen["url"])
         parts = paginate(lines, self.options.page_chars)
         if page > len(parts):
-            raise PageMistake(f"the page has {len(parts)} part{'s' * (len(parts) > 1)}.", "invalid_arguments")
+            raise PageMistake(f"the page has {len(parts)} part{'s' * (len(parts) > 1)}.")
         head = [f"URL: {url}", f"Title: {seen['title']}"]
         if len(episode.tabs) > 1:
             names = (

@@ -203,7 +203,7 @@ def test_a_long_page_comes_in_parts(browse):
         shown += page.lines
     assert shown == [f"paragraph {i}" for i in range(100)]
     page.do("page", n=4)
-    assert page.kind == "invalid_arguments"
+    assert page.kind == "tool_error"
 
 
 def test_a_huge_page_is_cut_and_says_so(browse):
