@@ -1,7 +1,6 @@
 """Batches of reinforcement: played now, ahead, in shards and by arms; what imitation is made of."""
 
 import json
-import os
 import signal
 import threading
 import time
@@ -119,14 +118,23 @@ def test_turns_are_taken_in_the_order_of_asking():
     assert order[-1] == 5
 
 
-def test_who_is_interrupted_while_waiting_does_not_keep_others_waiting():
+@pytest.fixture
+def ctrl_c():
+    """A function that interrupts the main thread, even in a job that was born with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    main = threading.get_ident()
+    yield lambda: signal.pthread_kill(main, signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_who_is_interrupted_while_waiting_does_not_keep_others_waiting(ctrl_c):
     turns, go, got = Turns(), threading.Event(), []
 
     def hold():
         with turns:
             go.set()
             queued(turns, 2)  # this test's thread asks as well
-            os.kill(os.getpid(), signal.SIGINT)
+            ctrl_c()
             gone.wait(60)
 
     def ask():
