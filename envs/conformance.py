@@ -281,7 +281,7 @@ def splits_are_disjoint(subject: Subject) -> None:
     owner: dict[str, str] = {}
     for split in SPLITS:
         with subject.open(split=split) as env:
-            for task_id in env.sample_tasks(max(60, 3 * subject.tasks), subject.seed):
+            for task_id in env.sample_tasks(max(30, 3 * subject.tasks), subject.seed):
                 prompt, info = env.reset(options={"task_id": task_id})
                 assert env.task.split == split, f"{task_id} was drawn from {split}"
                 assert info["task_id"] == env.task.id == task_id, f"{task_id} is called {info['task_id']}"

@@ -204,7 +204,7 @@ class Copier:
             journey = journey or self._journey()
             theirs = self._answer(line)["ready"]
             lines = [(theirs[index], number, flags) for index, number, flags in self._lines]
-            journey.enter(box.first, self._cwd, lines, self._files)
+            journey.enter(box.first, self._cwd, lines, self._files, network=bool(self.limits.get("network")))
             line.send(b'{"go": true}')  # it closes the door while the copy is made
             copy = journey.finish(self._mask)
             self._limit_processes(copy.pid)

@@ -12,7 +12,8 @@ import signal
 import struct
 import typing
 
-_NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
+_NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000
+_NEW_NET = 0x40000000
 _CLONE_VM, _CLONE_PARENT = 0x100, 0x8000
 _AT_FDCWD = -100
 
@@ -33,7 +34,13 @@ class Transplant:
         self._helper: typing.Any = frozen.adopt(pid)
 
     def enter(
-        self, supervisor: int, cwd: str, lines: list[tuple[int, int, int]], files: list[tuple[int, str, int, int]]
+        self,
+        supervisor: int,
+        cwd: str,
+        lines: list[tuple[int, int, int]],
+        files: list[tuple[int, str, int, int]],
+        *,
+        network: bool,
     ) -> None:
         """Have the helper take what the copy needs, enter the new box, and give up all capabilities.
 
@@ -43,6 +50,7 @@ class Transplant:
             lines: For each pipe or socket to replace: its number in the supervisor, its number in the copy, and
                 its flags.
             files: Likewise for files to open again: number, path, flags and offset.
+            network: Whether both boxes are on the machine's network, which is not theirs to enter.
 
         Raises:
             OSError: A system call failed.
@@ -62,7 +70,7 @@ class Transplant:
             todo.call("dup3", new, target, private)
             todo.call("close", new)
             had[source] = target
-        todo.call("setns", box, _NEW_NAMESPACES)
+        todo.call("setns", box, _NEW_NAMESPACES if network else _NEW_NAMESPACES | _NEW_NET)
         todo.call("close", box)
         for number, path, flags, offset in files:
             again = (flags & ~(os.O_CREAT | os.O_EXCL)) | os.O_NOFOLLOW

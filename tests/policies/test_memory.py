@@ -1,4 +1,4 @@
-"""A trainer that remembers: what it keeps between batches, what a checkpoint holds, what it makes of groups it skips."""
+"""A trainer that remembers: what it keeps between batches, in a checkpoint, and of groups that it skips."""
 
 import io
 
@@ -26,9 +26,7 @@ def one_thread():
 def reinforcer():
     model = build_tiny(["some text"] * 3, vocab_size=320, hidden=32, layers=1, heads=2, seed=1).model
     overrides = {"rl.estimator": "memory_td", "rl.max_rows": None, "rl.updates": 1}
-    return Reinforcer(
-        make_config(overrides=overrides), Learner(model, dtype=torch.float32, lr=1e-3), lambda step: step
-    )
+    return Reinforcer(make_config(overrides=overrides), Learner(model, dtype=torch.float32, lr=1e-3), lambda step: step)
 
 
 def episode(name, task, way, won):

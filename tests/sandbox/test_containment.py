@@ -151,6 +151,15 @@ def test_even_on_the_machines_network_its_abstract_sockets_are_out_of_reach() ->
             neighbour.connect(f"\0{name}")  # it was there all the time
 
 
+def test_a_session_on_the_machines_network_forks_like_any_other() -> None:
+    """Its network is not entered a second time: only who owns a network may."""
+    with BubblewrapSandbox(network=True) as box, box.session() as one:
+        one.exec("x = 1")
+        with one.fork() as other, other.fork() as third:
+            assert (out(other, "x = 2; x"), out(third, "x"), out(one, "x")) == ("2", "1", "1")
+            assert len({out(each, "len(open('/proc/self/net/dev').readlines())") for each in (one, other, third)}) == 1
+
+
 @needs_landlock
 def test_single_programs_and_cases_change_nothing_but_their_work(box: Sandbox, session: Session) -> None:
     code = """
