@@ -11,73 +11,24 @@ import copy
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import gymnasium as gym
 import numpy as np
 
+from thinkact.envs.knobs import chosen_levels
 from thinkact.envs.scripted import ScriptedExpert, Solution
+from thinkact.envs.snapshots import Progress, Snapshot
 from thinkact.envs.spaces import TextSpace, ToolCallSpace
 from thinkact.envs.types import SPLITS, Check, EnvironmentFault, Split, StepReward, Task
 from thinkact.sandbox import SandboxFault
 from thinkact.tools import Tool, ToolContext, ToolResult, clip, parse_action, tool_schema
 from thinkact.tools.base import bind
-from thinkact.tools.held import Held
 from thinkact.tools.workspace import Workspace
 
-__all__ = ["ScriptedExpert", "Snapshot", "Solution", "ToolEnv"]
+__all__ = ["ScriptedExpert", "Snapshot", "Solution", "ToolEnv", "chosen_levels"]
 
 HiddenT = TypeVar("HiddenT")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A point of an episode from which :meth:`ToolEnv.restore` continues, any number of times.
-
-    A plain value: it pickles, and in another process what led here is done again. In the process that took it,
-    ``live`` continues from paused copies instead, in milliseconds, as long as they are held (see
-    :class:`thinkact.tools.held.Held`); pickling and copying drop them.
-    """
-
-    task_id: str
-    turn: int
-    potential: float
-    invalid_in_a_row: int
-    done: bool
-    checks: tuple[Check, ...]
-    tools: dict[str, Any]
-    family: Any
-    transcript: tuple[tuple[str, str], ...]
-    rng: dict[str, Any]
-    live: tuple[Held | None, ...] = field(default=(), compare=False, repr=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what pickles."""
-        return {**self.__dict__, "live": ()}
-
-
-@dataclass
-class _Episode:
-    opening: str = ""
-    turn: int = 0
-    potential: float = 0.0
-    invalid_in_a_row: int = 0
-    done: bool = False
-    checks: tuple[Check, ...] = ()
-    transcript: list[tuple[str, str]] = field(default_factory=list)
-
-
-def chosen_levels(level: object, known: Sequence[int]) -> tuple[int, ...]:
-    """Return the levels that a knob asks for.
-
-    Raises:
-        ValueError: One of them does not exist.
-    """
-    levels = tuple(level) if isinstance(level, (tuple, list)) else (level,)
-    if not levels or any(type(each) is not int or each not in known for each in levels):
-        raise ValueError(f"level must be one or more of {', '.join(map(str, known))}, not {level!r}.")
-    return levels
 
 
 class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
@@ -128,7 +79,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
         self.observation_space = TextSpace(100_000)
         self._task: Task | None = None
         self._hidden: HiddenT | None = None
-        self._episode = _Episode(done=True)
+        self._episode = Progress(done=True)
 
     # What a family provides.
 
@@ -363,15 +314,7 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
             raise EnvironmentFault(f"restore of {snapshot.task_id}: {error}") from error
         self._set_family_state(copy.deepcopy(snapshot.family))
         self.np_random.bit_generator.state = copy.deepcopy(snapshot.rng)
-        self._episode = _Episode(
-            opening=self._episode.opening,
-            turn=snapshot.turn,
-            potential=snapshot.potential,
-            invalid_in_a_row=snapshot.invalid_in_a_row,
-            done=snapshot.done,
-            checks=snapshot.checks,
-            transcript=list(snapshot.transcript),
-        )
+        self._episode = Progress.at(snapshot, self._episode.opening)
 
     def fork(self) -> Self:
         """Return another environment that continues from here; the two share nothing afterwards.
@@ -418,13 +361,13 @@ class ToolEnv(gym.Env[str, str], Generic[HiddenT]):
                 f"{self.family} has no task {task_id!r}; sample_tasks(n, seed) lists ids that exist."
             ) from error
         # Should _begin fail, the episode before must not go on under this task.
-        self._episode = _Episode(done=True)
+        self._episode = Progress(done=True)
         try:
             self._begin(self._task, self._hidden)
             opening = self._opening(self._task)
         except Exception as error:
             raise EnvironmentFault(f"{self.family} {task_id}, reset: {error}") from error
-        self._episode = _Episode(opening=opening)
+        self._episode = Progress(opening=opening)
 
     def _run(self, calls: Sequence[Any]) -> tuple[list[ToolResult], bool]:
         results: list[ToolResult] = []
