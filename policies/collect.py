@@ -12,32 +12,44 @@ away by an interruption and played again.
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from thinkact.policies.advantages import DEFAULT_FORKS, FORKING
+from thinkact.envs import Policy
+from thinkact.policies.advantages import FORKING
 from thinkact.policies.arms import Arms, Shard, check_faults
-from thinkact.policies.config import RLConfig, TrainConfig
+from thinkact.policies.config import TrainConfig
+from thinkact.policies.crew import Crew
 from thinkact.policies.episode import Episode
 from thinkact.policies.hf import HFPolicy
-from thinkact.policies.jobs import Snapshots
-from thinkact.policies.learner_rows import informative
 from thinkact.policies.models import LoadedModel
 from thinkact.policies.rollout import Progress
+from thinkact.policies.shard_player import (
+    Assignment,
+    ShardPlayer,
+    load_weights,
+    own_copy,
+    play,
+    trained_weights,
+    used_of,
+)
 from thinkact.policies.streams import Stream, stream
 from thinkact.policies.training_report import Reporter
 from thinkact.policies.training_setup import policy_options
 from thinkact.policies.turns import Turns, TurnTaking
-from thinkact.policies.vine import Forked, fork
+from thinkact.policies.vine import Forked
+
+__all__ = ["Order", "Pipeline", "Played", "Player", "Sampling", "hired", "load_weights", "play_all", "trained_weights"]
 
 Weights = dict[str, Tensor]
 
@@ -101,41 +113,45 @@ class LocalPlayer:
         """Play the batch; see :class:`Player`."""
         if weights is not None:
             load_weights(self.policy.loaded.model, weights)
-        self.policy.temperature = self.config.sample.temperature
-        options = self.config.rl
-        snapshots: Snapshots | None = {} if options.estimator in FORKING else None
-        episodes: list[Episode] = []
-        for shard in shards_of(self.arms, order, self.config, self.config.rollout.shard_tasks):
-            # Every shard begins without keys of others: it is the same whoever plays it, and after what.
-            self.policy.sync()
-            episodes += self.arms.play(shard, self.policy, on_episode=self._on_episode, snapshots=snapshots)
-        used = used_of(episodes, options)
-        return Played(episodes, used, None if snapshots is None else self._fork(used, snapshots, order.step))
+        tasks = assignments(self.arms, order, self.config, self.config.rollout.shard_tasks)
+        return joined(
+            [play(self.config, self.arms, self.policy, task, self._on_episode) for task in tasks], self.config
+        )
 
-    def _fork(self, used: Sequence[Episode], snapshots: Snapshots, step: int) -> Forked:
-        """Fork each arm's episodes with its own environments."""
-        options = self.config.rl
-        found: list[Episode] = []
-        parents: list[tuple[int, int]] = []
-        errors = 0
-        for arm in range(len(self.arms)):
-            at = [i for i, episode in enumerate(used) if self.arms.arm_of(episode) == arm]
-            if not at:
-                continue
-            forked = fork(
-                self.arms.runners[arm],
-                self.policy,
-                [used[i] for i in at],
-                snapshots,
-                count=options.forks or DEFAULT_FORKS[options.estimator],
-                turns=options.fork_turns,
-                by=options.fork_at or "even",
-                seed=stream(self.config.seed, Stream.FORKS, step) + arm,
-            )
-            found += forked.episodes
-            parents += [(at[i], turn) for i, turn in forked.parents]
-            errors += forked.errors
-        return Forked(found, parents, errors)
+
+class CrewPlayer:
+    """Has batches played by a crew, an equal part by each worker where ``rollout.shard_tasks`` does not say otherwise.
+
+    Args:
+        config: The run's configuration.
+        arms: The training environments; they draw the tasks.
+        crew: Who plays.
+        stopped: When set, what is being played is broken off.
+        on_episode: Called with every episode.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        arms: Arms,
+        crew: Crew[Any],
+        *,
+        stopped: threading.Event,
+        on_episode: Progress | None = None,
+    ) -> None:
+        self.config, self.arms, self.crew = config, arms, crew
+        self._stopped, self._on_episode = stopped, on_episode
+
+    def __call__(self, order: Order, weights: Weights | None) -> Played:
+        """Play the batch; see :class:`Player`.
+
+        Raises:
+            WorkersLost: See :meth:`~thinkact.policies.crew.Crew.play`; likewise Stopped.
+        """
+        size = self.config.rollout.shard_tasks or -(-sum(order.counts) // self.crew.size)
+        tasks = assignments(self.arms, order, self.config, size)
+        found = self.crew.play(tasks, weights=weights, on_episode=self._on_episode, stopped=self._stopped)
+        return joined(found.parts, self.config, worker_deaths=float(found.deaths))
 
 
 class Pipeline:
@@ -226,46 +242,107 @@ class Sampling:
         policy: The policy on it.
         arms: The training environments.
         reporter: Is told of every episode.
+        crew: Who plays, if that is not the policy.
     """
 
     def __init__(
-        self, config: TrainConfig, loaded: LoadedModel, policy: HFPolicy, arms: Arms, reporter: Reporter
+        self,
+        config: TrainConfig,
+        loaded: LoadedModel,
+        policy: HFPolicy,
+        arms: Arms,
+        reporter: Reporter,
+        crew: Crew[Any] | None = None,
     ) -> None:
         lag = config.rollout.max_staleness
         #: Entered by the learner around its passes, where model and learner share a device.
         self.turns: Turns | None = None
-        self._stopped = threading.Event()
+        stopped = threading.Event()
 
         def count(episode: Episode) -> None:
             reporter.advance()
 
-        self._close: Callable[[], None] = lambda: None
         player: Player
-        if config.rollout.ray_workers is not None:
-            from thinkact.policies.ray_player import RayPlayer
-
-            player = remote = RayPlayer(config, arms, loaded, stopped=self._stopped, on_episode=count)
-            self._close = remote.close
+        if crew is not None:
+            player = CrewPlayer(config, arms, crew, stopped=stopped, on_episode=count)
         elif lag is None:
             player = LocalPlayer(config, arms, policy, on_episode=count)
         else:
             self.turns = Turns()
             own = TurnTaking(own_copy(loaded), **policy_options(config))
-            own.turns, own.stopped = self.turns, self._stopped
+            own.turns, own.stopped = self.turns, stopped
             player = LocalPlayer(config, arms, own, on_episode=count)
-        self.pipeline = Pipeline(player, lag=lag or 0, ahead=lag is not None, stop=self._stopped.set)
+        self.pipeline = Pipeline(player, lag=lag or 0, ahead=lag is not None, stop=stopped.set)
 
     def __enter__(self) -> Sampling:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.pipeline.close()
-        self._close()
 
 
-def shards_of(arms: Arms, order: Order, config: TrainConfig, size: int | None) -> list[Shard]:
-    """Return the jobs of a batch; they depend on the configuration, the step and the counts alone."""
-    return arms.shards(
+@contextmanager
+def hired(config: TrainConfig, loaded: LoadedModel) -> Iterator[Crew[Any] | None]:
+    """Yield the crew that plays a run's batches; None where they are played in this process.
+
+    Raises:
+        RunError: It needs what is not installed.
+    """
+    crew: Crew[Any] | None = None
+    workers = processes_of(config)
+    if config.rollout.ray_workers is not None:
+        from thinkact.policies.ray_player import RayCrew
+
+        crew = RayCrew(config, loaded)
+    elif workers > 1:
+        from thinkact.policies.crew_processes import ProcessCrew, cores
+
+        make = partial(ShardPlayer, share_of(config, workers).model_dump_json(), loaded)
+        crew = ProcessCrew(make, workers, threads=max(1, (config.threads or cores()) // workers), model=loaded.model)
+    with crew or nullcontext():
+        yield crew
+
+
+def processes_of(config: TrainConfig) -> int:
+    """Return how many processes sample: with ``"auto"`` one per core, on a GPU one."""
+    wanted = config.rollout.processes
+    if wanted == "auto":
+        from thinkact.policies.crew_processes import cores
+
+        return 1 if torch.cuda.is_available() else max(1, min(cores(), config.rl.tasks_per_step))
+    return wanted or 1
+
+
+def share_of(config: TrainConfig, workers: int) -> TrainConfig:
+    """Return the configuration of one of several workers on this machine: its part of the episodes and the memory."""
+    sample = config.sample
+    most = sample.max_kv_bytes
+    part = {
+        "concurrency": -(-sample.concurrency // workers),
+        "max_kv_bytes": None if most is None else most // workers,
+    }
+    return config.model_copy(update={"sample": sample.model_copy(update=part)})
+
+
+def play_all(
+    arms: Arms,
+    shards: Sequence[Shard],
+    policy: Policy,
+    *,
+    crew: Crew[Any] | None,
+    split: str,
+    on_episode: Progress | None = None,
+) -> list[Episode]:
+    """Play shards with a policy of this process, or with its like in a crew."""
+    if crew is None or not isinstance(policy, HFPolicy):
+        return [episode for shard in shards for episode in arms.play(shard, policy, on_episode=on_episode)]
+    tasks = [Assignment(shard, split, policy.temperature) for shard in shards]
+    return crew.play(tasks, on_episode=on_episode).episodes
+
+
+def assignments(arms: Arms, order: Order, config: TrainConfig, size: int | None) -> list[Assignment]:
+    """Return a batch in parts; they depend on the configuration, the step and the counts alone."""
+    shards = arms.shards(
         order.counts,
         tasks_seed=stream(config.seed, Stream.TASKS, order.step),
         seed=stream(config.seed, Stream.SAMPLING, order.step),
@@ -273,26 +350,27 @@ def shards_of(arms: Arms, order: Order, config: TrainConfig, size: int | None) -
         prefix=f"rl-{order.step:05d}",
         size=size,
     )
+    forks = stream(config.seed, Stream.FORKS, order.step) if config.rl.estimator in FORKING else None
+    found: list[Assignment] = []
+    for shard in shards:
+        before = sum(one.shard.arm == shard.arm for one in found)  # an arm's first shard has the arm's own seed
+        seed = None if forks is None else forks + shard.arm if not before else stream(forks + shard.arm, before)
+        found.append(Assignment(shard, "train", config.sample.temperature, seed))
+    return found
 
 
-def used_of(episodes: Sequence[Episode], options: RLConfig) -> list[Episode]:
-    """Choose the episodes of a batch that enter credit."""
-    return informative(episodes, filter_groups=options.filter, mask_truncated=options.mask_truncated)
-
-
-def own_copy(loaded: LoadedModel) -> LoadedModel:
-    """Return a model of one's own, so that another thread may act with it while the learner changes the first."""
-    return LoadedModel(copy.deepcopy(loaded.model), loaded.tokenizer, loaded.name)
-
-
-def trained_weights(model: nn.Module) -> Weights:
-    """Return the parameters that are trained, by name; not copied."""
-    return {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
-
-
-@torch.no_grad()
-def load_weights(model: nn.Module, weights: Weights) -> None:
-    """Put weights in the place of a model's parameters of these names."""
-    parameters = dict(model.named_parameters())
-    for name, value in weights.items():
-        parameters[name].copy_(value)
+def joined(parts: Sequence[tuple[list[Episode], Forked | None]], config: TrainConfig, **figures: float) -> Played:
+    """Put the parts of a batch together."""
+    episodes: list[Episode] = []
+    used: list[Episode] = []
+    forked = Forked([], [], 0)
+    for played, continued in parts:
+        if continued is not None:
+            forked = Forked(
+                forked.episodes + continued.episodes,
+                forked.parents + [(len(used) + index, turn) for index, turn in continued.parents],
+                forked.errors + continued.errors,
+            )
+        episodes += played
+        used += used_of(played, config.rl)
+    return Played(episodes, used, forked if config.rl.estimator in FORKING else None, figures)

@@ -63,6 +63,9 @@ class SampleConfig(Strict):
     )
     budget: int | None = Field(None, ge=64, description="Tokens of context to shorten from; default max_len.")
     max_summary_tokens: int | None = Field(None, ge=1, description="Of a summary; default max_new_tokens.")
+    max_kv_bytes: int | None = Field(
+        None, ge=1, description="Memory for keys and values, all processes together; default what is needed."
+    )
     temperature: float = Field(1.0, gt=0.0, description="Of sampling in training.")
     lockstep: bool = Field(True, description="Batches independent of timing: a run repeats bit for bit on a CPU.")
 
@@ -246,8 +249,6 @@ class TrainConfig(Strict):
             raise ValueError(
                 "rollout.max_staleness trains on what older weights sampled: set rl.tis_cap (2 is the usual cap)."
             )
-        if self.rollout.ray_workers is not None and self.rl.estimator in FORKING:
-            raise ValueError(f"rl.estimator {self.rl.estimator!r} forks environments where they are: no ray_workers.")
         return self
 
     @property

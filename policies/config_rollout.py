@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -64,8 +64,11 @@ class RolloutConfig(Strict):
         le=16,
         description="Play ahead while learning, with weights so many batches old; default: play, then learn.",
     )
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        None, description="Sample in so many processes; 'auto': one per core, on a GPU one; default: in this one."
+    )
     shard_tasks: int | None = Field(
-        None, ge=1, description="Tasks played together; default all, with Ray an equal part for each worker."
+        None, ge=1, description="Tasks played together; default all, with several workers an equal part for each."
     )
     ray_workers: int | None = Field(None, ge=1, description="Play on so many Ray workers (extra 'ray').")
     ray_gpus: float | None = Field(None, gt=0.0, description="GPUs of one Ray worker; default none.")
@@ -74,4 +77,6 @@ class RolloutConfig(Strict):
     def _every_knob_is_used(self) -> RolloutConfig:
         if self.ray_gpus is not None and self.ray_workers is None:
             raise ValueError("ray_gpus is used with ray_workers only.")
+        if self.processes is not None and self.ray_workers is not None:
+            raise ValueError("processes and ray_workers exclude each other: Ray starts processes of its own.")
         return self

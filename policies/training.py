@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,9 @@ from thinkact.policies.advantages import FORKING
 from thinkact.policies.advantages_batch import Array
 from thinkact.policies.alarms import alarms
 from thinkact.policies.arms import Arms, check_faults, difficulties
-from thinkact.policies.collect import Order, Played, Sampling, load_weights, trained_weights
+from thinkact.policies.collect import Order, Played, Sampling, hired, load_weights, play_all, trained_weights
 from thinkact.policies.config import TrainConfig
+from thinkact.policies.crew import Crew
 from thinkact.policies.curriculum import Curriculum, course_figures
 from thinkact.policies.episode import Episode
 from thinkact.policies.gold import gold_probabilities
@@ -75,6 +76,7 @@ class Trainer:
         if config.model.name != "tiny":
             locate_model(config.model.name)  # now, and not after the baselines have been played
         self.dir = RunDir(path, config.model_dump(mode="json"), resume=resume)
+        self._crew: Crew[Any] | None = None
         self._saved = time.perf_counter()
 
     def run(self) -> TrainResult:
@@ -86,7 +88,8 @@ class Trainer:
         start = time.perf_counter()
         config = self.config
         try:
-            with Arms(config, "train") as train, Arms(config, config.eval.split) as test:
+            with ExitStack() as stack:
+                train, test = (stack.enter_context(Arms(config, split)) for split in ("train", config.eval.split))
                 evaluations = {name: self._evaluate(test, name, cls()) for name, cls in POLICIES.items()}
                 if config.rl.steps and config.rl.estimator in FORKING:
                     for runner in train.runners:
@@ -94,7 +97,8 @@ class Trainer:
                 lessons = Lessons(config, self.dir, train, self.reporter)
                 loaded = make_model(config.model, config.seed, lessons.texts)
                 policy = self._policy(loaded)
-                rows = lessons.rows(policy) if config.sft.episodes else []
+                self._crew = stack.enter_context(hired(config, loaded))
+                rows = lessons.rows(policy, self._crew) if config.sft.episodes else []
                 evaluations["before"] = self._evaluate(test, "before", policy)
                 if config.sft.episodes:
                     self._imitate(loaded, rows)
@@ -126,17 +130,20 @@ class Trainer:
         self.dir.rewind_metrics(f"eval-{name}", 0)
         options = self.config.eval
         shards = arms.shards(
-            arms.even(options.tasks), tasks_seed=options.seed, seed=options.seed, trials=1, prefix=f"eval-{name}"
+            arms.even(options.tasks),
+            tasks_seed=options.seed,
+            seed=options.seed,
+            trials=1,
+            prefix=f"eval-{name}",
+            size=None if self._crew is None else -(-options.tasks // self._crew.size),
         )
         self.reporter.stage(f"evaluate {name}", sum(len(shard.jobs) for shard in shards))
         start = time.perf_counter()
         if isinstance(policy, HFPolicy):
             policy.temperature = options.temperature
-        episodes = [
-            episode
-            for shard in shards
-            for episode in arms.play(shard, policy, on_episode=lambda _: self.reporter.advance())
-        ]
+        episodes = play_all(
+            arms, shards, policy, crew=self._crew, split=options.split, on_episode=lambda _: self.reporter.advance()
+        )
         check_faults(episodes)
         values = {**summary(episodes), **arms.figures(episodes), "seconds": time.perf_counter() - start}
         self._log(f"eval-{name}", 0, values)
@@ -165,7 +172,7 @@ class Trainer:
 
     def _reinforce(self, loaded: LoadedModel, policy: HFPolicy, arms: Arms, test: Arms) -> None:
         options = self.config.rl
-        with Sampling(self.config, loaded, policy, arms, self.reporter) as sampling:
+        with Sampling(self.config, loaded, policy, arms, self.reporter, self._crew) as sampling:
             learner = self._learner(loaded, options.lr, sampling.turns)
             reinforcer = Reinforcer(self.config, learner, lambda step: self._seed(Stream.SHUFFLE, step))
             if options.estimator == "igpo":

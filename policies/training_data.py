@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from thinkact.envs import Policy
 from thinkact.policies.arms import Arms, check_faults
 from thinkact.policies.codec import system_prompt
+from thinkact.policies.collect import play_all
 from thinkact.policies.config import TrainConfig
+from thinkact.policies.crew import Crew
 from thinkact.policies.episode import Episode, read_episodes
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.history import SUMMARY_REQUEST
@@ -53,18 +56,19 @@ class Lessons:
                 found += [turn.observation, turn.thought, turn.action]
         return found
 
-    def rows(self, policy: HFPolicy) -> list[Row]:
+    def rows(self, policy: HFPolicy, crew: Crew[Any] | None = None) -> list[Row]:
         """Return the rows to imitate; they fit ``sample.max_len``.
 
         Args:
             policy: The model as it is before imitation.
+            crew: Who plays in its place, if anyone does.
 
         Raises:
             RunError: There are none, or a file holds what must not be learned from.
         """
         source, limit = self.config.sft.source, self.config.sample.max_len
         if source == "own":
-            rows = [row for e in self._own(policy) for row in encode_segments(e, np.zeros(len(e.turns)))]
+            rows = [row for e in self._own(policy, crew) for row in encode_segments(e, np.zeros(len(e.turns)))]
         elif source == "expert":
             rows = [encode_expert(e, self.arms.tools(e), policy.codec) for e in self._expert()]
         else:
@@ -89,7 +93,7 @@ class Lessons:
             self.dir.save_episodes("expert-train", found)
         return [episode for episode in found or [] if episode.error is None]
 
-    def _own(self, policy: HFPolicy) -> list[Episode]:
+    def _own(self, policy: HFPolicy, crew: Crew[Any] | None) -> list[Episode]:
         options = self.config.sft
         found = self.dir.load_episodes("own-train")
         if found is None:
@@ -99,7 +103,7 @@ class Lessons:
             policy.sync()
             policy.temperature = self.config.sample.temperature
             seed = stream(self.config.seed, Stream.OWN)
-            found = self._play(policy, tasks, trials=attempts, seed=seed, of="own")
+            found = self._play(policy, tasks, trials=attempts, seed=seed, of="own", crew=crew)
             self.dir.save_episodes("own-train", found)
         return self._best(found, "own attempts")
 
@@ -126,13 +130,16 @@ class Lessons:
         self.dir.save_episodes("teacher-train", best)
         return best
 
-    def _play(self, policy: Any, tasks: int, *, trials: int, seed: int, of: str) -> list[Episode]:
-        shards = self.arms.shards(self.arms.even(tasks), tasks_seed=seed, seed=seed, trials=trials, prefix=of)
-        episodes = [
-            episode
-            for shard in shards
-            for episode in self.arms.play(shard, policy, on_episode=lambda _: self.reporter.advance())
-        ]
+    def _play(
+        self, policy: Policy, tasks: int, *, trials: int, seed: int, of: str, crew: Crew[Any] | None = None
+    ) -> list[Episode]:
+        size = None if crew is None else -(-tasks // crew.size)
+        shards = self.arms.shards(
+            self.arms.even(tasks), tasks_seed=seed, seed=seed, trials=trials, prefix=of, size=size
+        )
+        episodes = play_all(
+            self.arms, shards, policy, crew=crew, split="train", on_episode=lambda _: self.reporter.advance()
+        )
         check_faults(episodes)
         return episodes
 

@@ -76,6 +76,7 @@ def policy_options(config: TrainConfig) -> dict[str, Any]:
         "max_new_tokens": sample.max_new_tokens,
         "max_slots": sample.concurrency,
         "max_len": sample.max_len,
+        "max_kv_bytes": sample.max_kv_bytes,
         "dtype": arithmetic(config.model),
         "max_thought_tokens": sample.max_thought_tokens,
         "max_episode_tokens": sample.max_episode_tokens,

@@ -7,11 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from thinkact.envs import Action, Conversation
+from thinkact.policies.crew import Stopped
 from thinkact.policies.hf import HFPolicy
-
-
-class Stopped(Exception):
-    """The run ends: what is being played is not wanted any more."""
 
 
 class Turns:
