@@ -1,4 +1,4 @@
-"""Episodes that look like real ones."""
+"""A board of one's own, and episodes that look like real ones."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import json
 import math
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from thinkact.leaderboard import secret
+from thinkact.leaderboard.store import Board
 from thinkact.policies.episode import Episode, Turn, Usage
 
 ENV = "thinkact/FactbookQA-v0"
 COUNTRIES = ["France", "Peru", "Chad", "Nepal", "Oman", "Laos", "Fiji", "Malta", "Ghana", "Chile"]
 WEIRD = "<script>window.pwned=1</script></script><img src=x onerror=pwned=1>\x1b[31mred\x1b[0m \u202egnp.exe"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    secret.create(tmp_path / "board")
+    return Board(tmp_path / "board", busy_timeout_s=0.2)
 
 
 @pytest.fixture

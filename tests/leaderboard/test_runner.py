@@ -1,62 +1,28 @@
-"""Running a submission: killed anywhere, on a full disk, twice, with a hostile agent; nothing lost, nothing twice."""
+"""Running a submission: killed anywhere, on a full disk, twice; nothing lost, nothing twice."""
 
 import json
-import math
 import os
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
-import gymnasium as gym
 import pytest
 
-from thinkact.envs import Action, Conversation, EnvironmentFault, Message
-from thinkact.envs.diagnostic.env import CreditEnv
+from thinkact.envs import Action
 from thinkact.leaderboard import secret
 from thinkact.leaderboard.agents import read_spec
-from thinkact.leaderboard.bounded import EPISODE_LIMIT, MAX_TEXT, SUBMISSION_LIMIT, Guarded
 from thinkact.leaderboard.journal import JournalBusy
-from thinkact.leaderboard.runner import TooManyFaults, _Agent, begun, run_submission
+from thinkact.leaderboard.runner import _Agent, begun
 from thinkact.leaderboard.running import RunFolder, running
 from thinkact.leaderboard.standings import standings
 from thinkact.leaderboard.store import Board
-from thinkact.leaderboard.suites import Budget, Cell, Suite
-from thinkact.policies.scripted import ExpertPolicy, RandomPolicy
+from thinkact.leaderboard.suites import Cell, Suite
+from thinkact.policies.scripted import ExpertPolicy
 
-CREDIT = "thinkact/Credit-v0"
-SUITE = Suite(name="small", cells=(Cell(env=CREDIT, public=4, hidden=3),))
-
-
-class Agent(RandomPolicy):
-    """Random, under a name of its own; ``dies`` when so many episodes have ended."""
-
-    name = "mine"
-
-    def __init__(self, dies=None, error=KeyboardInterrupt):
-        self.turns, self.dies, self.error, self.episodes = 0, dies, error, []
-
-    def act(self, conversations):
-        self.turns += 1
-        if self.dies is not None and len(self.episodes) >= self.dies:
-            raise self.error
-        return super().act(conversations)
-
-    def release(self, conversation_id):
-        self.episodes.append(conversation_id.partition("#")[0])
-
-
-@pytest.fixture
-def board(tmp_path):
-    secret.create(tmp_path / "board")
-    return Board(tmp_path / "board", busy_timeout_s=0.2)
-
-
-def submit(board, agent=None, suite=SUITE, **options):
-    return run_submission(board, agent or Agent(), suite, **{"baselines": False, "concurrency": 2, **options})
+from .runs import CREDIT, SUITE, Agent, submit
 
 
 def ids(board, submission):
@@ -231,18 +197,19 @@ def test_two_interrupts_in_a_row(board):
 def test_killed_with_sigkill_in_the_middle(board):
     script = f"""
 import sys, time
+from pathlib import Path
 sys.path.insert(0, {os.path.dirname(__file__)!r})
-import test_runner
-class Slow(test_runner.Agent):
+from runs import Agent, submit
+from thinkact.leaderboard.store import Board
+class Slow(Agent):
     def act(self, conversations):
         if len(self.episodes) >= 3:
             time.sleep(600)
         return super().act(conversations)
 Slow.__module__, Slow.__qualname__ = {Agent.__module__!r}, "Agent"
-test_runner.submit(test_runner.Board(test_runner.Path(sys.argv[1])), Slow())
+submit(Board(Path(sys.argv[1])), Slow())
 """
-    process = subprocess.Popen([sys.executable, "-c", script.replace("test_runner.Path", "__import__('pathlib').Path"),
-                                str(board.path)])  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-c", script, str(board.path)])
     try:
         while not list((board.path / "running").glob("*/episodes.jsonl")) or not (
             (run_folder(board) / "episodes.jsonl").read_bytes().count(b"\n") >= 2
@@ -339,143 +306,3 @@ def test_a_run_that_is_given_up_is_on_record(board):
     run = run_folder(board).name
     assert submit(board, fresh=True).played == 7
     assert [(one.submission, one.verdict) for one in board.decisions.all()][0] == (run, "abandoned")
-
-
-# Faults and limits.
-
-
-class Broken(CreditEnv):
-    """Fails as its class says, for everyone who makes one."""
-
-    faults = 0
-    hang = None
-    held = 0
-    freed = None
-
-    def step(self, action):
-        cls = type(self)
-        if cls.hang is not None and cls.held > 0:
-            cls.held -= 1
-            cls.freed = cls.hang.wait(20)
-        if cls.faults > 0:
-            cls.faults -= 1
-            raise EnvironmentFault("the sandbox is gone")
-        return super().step(action)
-
-
-@pytest.fixture
-def broken(monkeypatch):
-    gym.register("test/Broken-v0", entry_point=lambda **kwargs: Broken(**kwargs), disable_env_checker=True)
-    monkeypatch.setattr(Broken, "faults", 0)
-    monkeypatch.setattr(Broken, "hang", None)
-    monkeypatch.setattr(Broken, "held", 0)
-    monkeypatch.setattr(Broken, "freed", None)
-    yield Suite(name="broken", cells=(Cell(env="test/Broken-v0", public=12, hidden=0),))
-    gym.registry.pop("test/Broken-v0")
-
-
-class Priced(Agent):
-    def act(self, conversations):
-        return [Action(text=action.text, cost=1.0) for action in super().act(conversations)]
-
-
-def test_faults_are_played_again_logged_and_paid_for(board, broken):
-    Broken.faults = 2
-    result = submit(board, Priced(), broken, concurrency=1)
-    first, *rest = board.episodes(result.submission)
-    assert first.usage.attempts == 3 and first.error is None and all(one.usage.attempts == 1 for one in rest)
-    assert first.usage.cost == len(first.turns) + 2
-    logged = board.manifest(result.submission).meta["faults"]
-    assert [(one["episode"], one["attempt"]) for one in logged] == [(first.id, 1), (first.id, 2)]
-
-
-def test_a_fault_that_stays_is_unresolved_and_not_a_zero(board, broken):
-    Broken.faults = 3
-    result = submit(board, suite=broken, concurrency=1)
-    first, *rest = board.episodes(result.submission)
-    assert first.score is None and "the sandbox is gone" in first.error and all(one.error is None for one in rest)
-    (row,) = board.rows()
-    assert row.summary.unresolved == 1 and row.summary.episodes == 12
-
-
-def test_too_many_faults_stop_it_and_it_goes_on_when_mended(board, broken):
-    Broken.faults = 1000
-    with pytest.raises(TooManyFaults, match="10 of 10 episodes"):
-        submit(board, suite=broken, concurrency=1)
-    Broken.faults = 0
-    result = submit(board, suite=broken)
-    errors = [one.error for one in board.episodes(result.submission)]
-    assert result.played == 2 and len(errors) == 12 and sum(error is not None for error in errors) == 10
-
-
-def test_an_environment_that_hangs_is_a_fault_by_name(board, broken):
-    Broken.hang, Broken.held = threading.Event(), 3
-    cells = (broken.cells[0].model_copy(update={"public": 1}),)
-    suite = Suite(name="hang", cells=cells, limits=Budget(action_s=0.3, turn_s=0.3, episode_s=60))
-    try:
-        result = submit(board, suite=suite)
-    finally:
-        Broken.hang.set()
-    (episode,) = board.episodes(result.submission)
-    assert episode.error.startswith("TurnLimit: test/Broken-v0: a step took more than 0.3 s")
-    assert episode.score is None and episode.turns == [] and episode.usage.attempts == 3
-
-
-def test_a_straggler_holds_nobody_up(board, broken):
-    class Freeing(Agent):
-        def release(self, conversation_id):
-            super().release(conversation_id)
-            if len(self.episodes) == 11:
-                Broken.hang.set()  # only when all others have ended
-
-    Broken.hang, Broken.held = threading.Event(), 1
-    submit(board, Freeing(), broken)
-    assert Broken.freed
-
-
-def conversation():
-    return Conversation("e#1", CREDIT, "t", 0, [], [Message("user", "prompt")])
-
-
-def test_episodes_and_submissions_that_take_too_long_are_cut_and_scored(board):
-    class Slow(Agent):
-        def act(self, conversations):
-            time.sleep(0.03)
-            return [Action(text="nonsense") for _ in conversations]
-
-    limits = Budget(action_s=0.02, turn_s=0.02, episode_s=0.02)
-    quick = Budget(action_s=0.02, turn_s=0.02, episode_s=0.02, submission_s=0.02)
-    asked = [conversation()]
-    guard = Guarded(Slow(), limits)
-    assert [guard.act(asked)[0].stop for _ in range(2)] == ["stop", EPISODE_LIMIT]
-    guard.release("e#1")
-    assert guard.act(asked)[0].stop == "stop"
-    assert Guarded(Slow(), quick, spent=0.02).act(asked)[0].stop == SUBMISSION_LIMIT
-    none = Budget.model_construct(action_s=60.0, turn_s=60.0, episode_s=0.0, submission_s=60.0)
-    tight = SUITE.model_copy(update={"limits": none})
-    result = submit(board, Slow(), tight)
-    for episode in board.episodes(result.submission):
-        assert episode.truncated and episode.score == 0.0 and episode.turns[-1].stop == EPISODE_LIMIT
-
-
-def test_an_agent_is_trusted_with_nothing(board):
-    handed = []
-
-    class Hostile(Agent):
-        name = "<script>alert(1)</script> \x1b[31m"
-
-        def begin(self, conversation_id, env):
-            handed.append(env)
-
-        def act(self, conversations):
-            self.turns += 1
-            bad = Action(text="\ud800" + "x" * (MAX_TEXT + 1), thought="y" * (MAX_TEXT + 1), stop=EPISODE_LIMIT)
-            bad.cost, bad.seconds = math.nan, -1.0
-            return [bad for _ in conversations]
-
-    result = submit(board, Hostile())
-    for episode in board.episodes(result.submission):
-        assert not handed and episode.score == 0.0 and episode.usage.cost == 0.0
-        assert len(episode.turns) > 1 and len(episode.turns[0].action) == MAX_TEXT
-        assert episode.turns[0].action.startswith("?x") and episode.turns[0].stop == "stop"
-    assert "/" not in result.submission and "<" not in result.submission

@@ -1,4 +1,4 @@
-"""bubblewrap's own fences; what holds on every backend is in test_attacks.py. All of it runs inside the sandbox."""
+"""bubblewrap's own fences; what holds on every backend is in test_attacks*.py. All of it runs inside the sandbox."""
 
 import json
 import os
