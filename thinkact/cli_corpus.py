@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thinkact import cli_common as common
+from thinkact import cli_corpus_view as view
 
 if TYPE_CHECKING:
     from thinkact.tools.search.store import Manifest
@@ -23,9 +23,6 @@ Backend = Annotated[
     str | None, typer.Option("--backend", help="fts5, tantivy or hybrid; by default the fastest built.")
 ]
 Name = Annotated[str, typer.Argument(help="Of the corpus, or its folder; `thinkact corpus list` shows all.")]
-#: Seconds between lines of progress where there is no terminal to draw on.
-_LINE_EVERY_S = 20.0
-_SHOWN_REASONS = 8
 
 
 @app.command()
@@ -54,12 +51,12 @@ def build(
     from thinkact.tools.corpus import ReadReport, read_documents
     from thinkact.tools.search.store import corpus_folder, write_corpus
 
-    folder = _checked(lambda: out or corpus_folder(name))
+    folder = checked(lambda: out or corpus_folder(name))
     if (folder / "manifest.json").exists() and not force:
         raise common.UserError(f"There is a corpus in {folder}; --force replaces it, or give another --name.")
     report, began = ReadReport(), time.monotonic()
     try:
-        with _watching(f"building {name}") as tell:
+        with view.watching(f"building {name}") as tell:
 
             def on_file(done: int, total: int) -> None:
                 tell("files", done, total)
@@ -75,7 +72,7 @@ def build(
     except KeyboardInterrupt:
         raise common.UserError("Interrupted; nothing was kept.") from None
     seconds = time.monotonic() - began
-    size = _size(folder)
+    size = view.folder_size(folder)
     if as_json:
         common.print_json(
             {**asdict(manifest), "folder": str(folder), "files": report.files, "bytes": size,
@@ -83,15 +80,15 @@ def build(
         )  # fmt: skip
         return
     target = str(folder) if out else name
-    _table(
+    view.table(
         [
             ("corpus", name),
             ("documents", f"{manifest.documents:,} of {report.files:,} files"),
             ("passages", f"{manifest.passages:,}"),
             ("text", f"{manifest.characters:,} characters"),
-            ("on disk", _bytes(size)),
+            ("on disk", view.size_text(size)),
             ("took", f"{seconds:.1f} s"),
-            *_skipped_lines(report.reasons(), [(each.path, each.reason) for each in report.skipped]),
+            *view.left_out(report.reasons(), [(each.path, each.reason) for each in report.skipped]),
         ]
     )
     common.out.print(
@@ -126,7 +123,7 @@ def search(
     """  # noqa: D301
     words = " ".join(query)
     began = time.monotonic()
-    retriever = _open(name, backend)
+    retriever = open_named(name, backend)
     opened = time.monotonic()
     hits = retriever.search(words, k)
     took = time.monotonic() - opened
@@ -148,7 +145,7 @@ def search(
         where = f"  {hit.id}" + (f" at {hit.offset}" if hit.offset else "")
         common.out.print(Text.assemble((f"{number} ", "dim"), (hit.title, "bold"), (where, "cyan")), soft_wrap=True)
         if hit.snippet:
-            common.out.print(_marked(hit.snippet, asked), soft_wrap=True)
+            common.out.print(view.marked(hit.snippet, asked), soft_wrap=True)
     common.out.print(f"{len(hits)} hits in {1000 * took:.1f} ms", style="dim", highlight=False)
 
 
@@ -179,8 +176,8 @@ def show(
     from rich.text import Text
 
     head = " · ".join(part for part in (document.title, document.date, document.url) if part)
-    common.out.print(Text(_inert(head), style="bold"), soft_wrap=True)
-    common.out.print(Text(_inert(document.text[offset:end])), soft_wrap=True)
+    common.out.print(Text(view.inert(head), style="bold"), soft_wrap=True)
+    common.out.print(Text(view.inert(document.text[offset:end])), soft_wrap=True)
     if end < len(document.text):
         common.out.print(
             f"[{offset}-{end} of {len(document.text)}; go on with --offset {end}]", markup=False, style="dim"
@@ -207,10 +204,10 @@ def list_all(as_json: Json = False) -> None:
     from rich.table import Table
 
     if corpora:
-        view = Table("corpus", "documents", "passages", "indexes", "on disk", "built", box=None, pad_edge=False)
+        table = Table("corpus", "documents", "passages", "indexes", "on disk", "built", box=None, pad_edge=False)
         for each in corpora:
-            size = _bytes(_size(corpora_folder() / each.name))
-            view.add_row(
+            size = view.size_text(view.folder_size(corpora_folder() / each.name))
+            table.add_row(
                 each.name,
                 f"{each.documents:,}",
                 f"{each.passages:,}",
@@ -218,12 +215,12 @@ def list_all(as_json: Json = False) -> None:
                 size,
                 each.created[:10],
             )
-        common.out.print(view)
+        common.out.print(table)
     if sets:
-        view = Table("documentation", "pages", "described things", "licence", "from", box=None, pad_edge=False)
+        table = Table("documentation", "pages", "described things", "licence", "from", box=None, pad_edge=False)
         for known in sets:
-            view.add_row(known.name, f"{known.pages:,}", f"{known.parts:,}", known.licence, known.source)
-        common.out.print(view)
+            table.add_row(known.name, f"{known.pages:,}", f"{known.parts:,}", known.licence, known.source)
+        common.out.print(table)
 
 
 def _indexes(manifest: Manifest) -> list[str]:
@@ -242,18 +239,18 @@ def remove(
     from thinkact.tools.search import sealed
     from thinkact.tools.search.store import corpus_folder, list_corpora
 
-    folder = _checked(lambda: corpus_folder(name))
+    folder = checked(lambda: corpus_folder(name))
     if not (folder / sealed.SEAL).is_file():
         names = ", ".join(each.name for each in list_corpora()) or "none"
         raise common.UserError(f"There is no corpus {name!r}. There is: {names}.")
-    size = _size(folder)
-    if not yes and not typer.confirm(f"Remove {name} ({_bytes(size)})?", err=True):
+    size = view.folder_size(folder)
+    if not yes and not typer.confirm(f"Remove {name} ({view.size_text(size)})?", err=True):
         raise common.UserError("Nothing was removed.")
     sealed.remove(folder)
     if as_json:
         common.print_json({"removed": name, "bytes": size})
     else:
-        print(f"removed {name}, {_bytes(size)}")
+        print(f"removed {name}, {view.size_text(size)}")
 
 
 @app.command()
@@ -292,7 +289,7 @@ def docs(
     failed: dict[str, str] = {}
     for name in wanted:
         try:
-            with _watching(name) as tell:
+            with view.watching(name) as tell:
                 tell("looking for the pages", 0, None)
                 with fetch.pages(SETS[name], source) as found:
                     manifest = write_set(
@@ -326,14 +323,15 @@ def docs(
         raise common.UserError("\n       ".join(failed.values()))
 
 
-def _open(name: str, backend: str | None) -> Any:
+def open_named(name: str, backend: str | None) -> Any:
+    """Open a corpus by name or folder and show how far that is; a wrong one is a user's mistake."""
     from thinkact.tools.search.store import open_corpus
 
-    with _watching(f"opening {name}") as tell:
-        return _checked(lambda: open_corpus(name, backend, on_progress=lambda what, done: tell(what, done, None)))
+    with view.watching(f"opening {name}") as tell:
+        return checked(lambda: open_corpus(name, backend, on_progress=lambda what, done: tell(what, done, None)))
 
 
-def _checked(make: Callable[[], Any]) -> Any:
+def checked(make: Callable[[], Any]) -> Any:
     """Call, and tell of a wrong name or backend as of a user's mistake."""
     try:
         return make()
@@ -341,82 +339,3 @@ def _checked(make: Callable[[], Any]) -> Any:
         raise common.UserError(str(error)) from error
     except ValueError as error:
         raise common.UserError(str(error)) from error
-
-
-@contextmanager
-def _watching(title: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show how far something is: a bar on a terminal, now and then a line elsewhere."""
-    if not common.err.is_terminal:
-        printed = time.monotonic()
-
-        def line(what: str, done: int, total: int | None) -> None:
-            nonlocal printed
-            if time.monotonic() - printed >= _LINE_EVERY_S:
-                printed = time.monotonic()
-                common.err.print(f"{title}: {what} {done:,}" + (f" of {total:,}" if total else ""), highlight=False)
-
-        yield line
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=common.err, transient=True) as view:
-        task = view.add_task(title, total=None, text="")
-
-        def bar(what: str, done: int, total: int | None) -> None:
-            text = f"{what} {done:,}" + (f" of {total:,}" if total else "")
-            view.update(task, completed=done, total=total, text=text)
-
-        yield bar
-
-
-def _table(rows: list[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    view = Table.grid(padding=(0, 2))
-    for label, text in rows:
-        view.add_row(Text(label, style="dim"), Text(text))
-    common.out.print(view)
-
-
-def _skipped_lines(reasons: dict[str, int], each: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    lines = []
-    for number, (reason, count) in enumerate(reasons.items()):
-        if number == _SHOWN_REASONS:
-            lines.append(("", "… (--json lists them all)"))
-            break
-        first = next(path for path, why in each if why.partition(":")[0] == reason)
-        lines.append(("left out" if not number else "", f"{count} × {reason}, such as {_inert(first)}"))
-    return lines
-
-
-def _marked(snippet: str, words: list[str]) -> Any:
-    import re
-
-    from rich.text import Text
-
-    text = Text(f"  {_inert(snippet)}")
-    # Words are found by their stems; a longer word's beginning stands for its stem.
-    stems = [re.escape(word if len(word) < 6 else word[: max(5, len(word) - 3)]) for word in words]
-    if stems:
-        text.highlight_regex(re.compile(rf"\b(?:{'|'.join(stems)})\w*", re.IGNORECASE), style="bold yellow")
-    return text
-
-
-def _inert(text: str) -> str:
-    """Return text that cannot steer a terminal."""
-    return "".join(char if char in "\n\t" or char.isprintable() else " " for char in text)
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _bytes(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

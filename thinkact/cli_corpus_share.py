@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from thinkact import cli_common as common
-from thinkact.cli_corpus import Backend, Json, Name, _checked, _open, app
+from thinkact.cli_corpus import Backend, Json, Name, app, checked, open_named
 
 __all__ = ["app"]
 
@@ -39,13 +39,13 @@ def serve(
     key = os.environ.get(key_env, "") if key_env else ""
     if key_env and not key:
         raise common.UserError(f"The environment variable {key_env} is not set; it must hold the key.")
-    retriever = _open(name, backend)
+    retriever = open_named(name, backend)
 
     def ready(url: str) -> None:
         common.out.print(f"Serving {name} ({retriever.fingerprint}) at [bold]{url}[/bold]   (Ctrl-C ends it)")
 
     try:
-        _checked(
+        checked(
             lambda: serve_retriever(retriever, host=host, port=port, token=key, open_to_all=open_to_all, ready=ready)
         )
     except OSError as error:
