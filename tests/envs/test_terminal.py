@@ -9,9 +9,9 @@ from multiprocessing import get_context
 
 import pytest
 
-from thinkact.envs.conformance import play, take
+from thinkact.envs.conformance import play, play_expert, take
 from thinkact.envs.terminal.env import TerminalEnv
-from thinkact.envs.terminal.tasks import build
+from thinkact.envs.terminal.tasks import LEVELS, build
 from thinkact.sandbox import probe
 from thinkact.tools.held import held_count
 
@@ -51,6 +51,21 @@ def shell(env, command):
 
 def goals(env):
     return env._hidden_part.goals
+
+
+@pytest.mark.parametrize("split", ["train", "hidden"])
+@pytest.mark.parametrize("level", range(len(LEVELS)))
+def test_expert_solves_every_level(sandboxed, split, level):
+    env = TerminalEnv(level=level, split=split)
+    try:
+        for task_id in env.sample_tasks(4 if level < 4 else 2, 3):
+            _, steps = play_expert(env, task_id)
+            last = steps[-1]
+            assert last.facts["success"] and last.terminated, (env.task.prompt, [step.observation for step in steps])
+            assert sum(step.reward for step in steps) == pytest.approx(1.0, abs=1e-9)
+            assert all(step.reward > 0 for step in steps[:-1]), "every goal pays when it is reached"
+    finally:
+        env.close()
 
 
 def test_goals_pay_their_share_and_tidiness_the_rest(env):
