@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Strict(BaseModel):
@@ -64,7 +64,7 @@ class RolloutConfig(Strict):
         le=16,
         description="Play ahead while learning, with weights so many batches old; default: play, then learn.",
     )
-    processes: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+    processes: int | Literal["auto"] | None = Field(
         None, description="Sample in so many processes; 'auto': one per core, on a GPU one; default: in this one."
     )
     shard_tasks: int | None = Field(
@@ -72,6 +72,13 @@ class RolloutConfig(Strict):
     )
     ray_workers: int | None = Field(None, ge=1, description="Play on so many Ray workers (extra 'ray').")
     ray_gpus: float | None = Field(None, gt=0.0, description="GPUs of one Ray worker; default none.")
+
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _a_number_or_auto(cls, value: Any) -> Any:
+        if value in (None, "auto") or (type(value) is int and value >= 1):
+            return value
+        raise ValueError("a number from 1 on, or 'auto'")
 
     @model_validator(mode="after")
     def _every_knob_is_used(self) -> RolloutConfig:

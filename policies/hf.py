@@ -6,7 +6,8 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 
@@ -90,6 +91,13 @@ class HFPolicy:
         name: str | None = None,
     ) -> None:
         self.budgets = Budgets.of(max_new_tokens, thought=max_thought_tokens, episode=max_episode_tokens, effort=effort)
+        self._made: dict[str, Any] = {
+            "max_len": max_len,
+            "max_kv_bytes": max_kv_bytes,
+            "dtype": dtype,
+            "budget": budget,
+            "codec": codec,
+        }
         if budget is not None and history == "cut":
             raise ValueError("budget says when a history is shortened: give history='drop' or 'summarize' with it.")
         self.loaded = load_model(model) if isinstance(model, str) else model
@@ -111,6 +119,20 @@ class HFPolicy:
         )
         self._live: dict[str, Live] = {}
         self._resumed: dict[str, Sequence[Turn]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as it would be made anew: the model and the options, no episodes, no keys and values."""
+        options: dict[str, Any] = {
+            "temperature": self.temperature,
+            "max_new_tokens": self.budgets.turn,
+            "max_thought_tokens": self.budgets.thought,
+            "max_episode_tokens": self.budgets.episode,
+            "max_slots": self.max_slots,
+            "history": self.history.kind,
+            "max_summary_tokens": self.max_summary_tokens,
+            "name": self.name,
+        }
+        return partial(type(self), self.loaded, **options, **self._made), ()
 
     def act(self, conversations: Sequence[Conversation]) -> list[Action]:
         """Sample one action for each conversation.

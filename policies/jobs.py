@@ -60,6 +60,15 @@ class Live:
     action: Action = field(default_factory=lambda: Action(text=""))
     spent: float = 0.0
 
+    def act(self, action: Action) -> None:
+        """Take the next action, and count what it took."""
+        self.action, usage = action, self.episode.usage
+        read, written = action.tokens
+        usage.prompt_tokens += read
+        usage.sampled_tokens += written
+        usage.policy_seconds += action.seconds
+        usage.cost += action.cost
+
 
 def make_jobs(task_ids: Sequence[str], *, trials: int = 1, seed: int, prefix: str) -> list[Job]:
     """Make ``trials`` jobs for each task, with sampling seeds that depend on nothing but the arguments."""

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import gymnasium as gym
 
 import thinkact
-from thinkact.envs import Action, Conversation, EnvironmentFault, Message, Policy, Split, ToolEnv
+from thinkact.envs import Conversation, EnvironmentFault, Message, Policy, Split, ToolEnv
 from thinkact.policies.episode import Episode, Turn, Usage
 from thinkact.policies.jobs import Job, Live, Snapshots, make_jobs
 
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 MAX_RETRIES = 2
 #: After the first environment is ready, wait this long (seconds) for others: larger batches, small delay.
 LINGER_S = 0.02
+
+#: What a turn's record takes over from its action as it is.
+_RECORDED = ("stop", "prompt_ids", "token_ids", "logprobs", "forced", "restart", "summary")
 
 Progress = Callable[[Episode], None]
 
@@ -180,8 +183,7 @@ class Runner:
                 if ready:
                     now, ready = ready[: self._batch], ready[self._batch :]
                     for live, action in zip(now, policy.act([live.conversation for live in now]), strict=True):
-                        live.action = action
-                        _count(action, live.episode.usage)
+                        live.act(action)
                         if action.fault:
                             # Not played again: whoever may fail at will could have a bad start forgotten.
                             live.episode.error = action.fault
@@ -304,14 +306,8 @@ class Runner:
                 checks=info["checks"],
                 reward=float(reward),
                 invalid=info["invalid_action"],
-                stop=action.stop,
-                prompt_ids=action.prompt_ids,
-                token_ids=action.token_ids,
-                logprobs=action.logprobs,
-                forced=action.forced,
-                restart=action.restart,
-                summary=action.summary,
                 state_key=info["state_key"],
+                **{name: getattr(action, name) for name in _RECORDED},
             )
         )
         messages += [Message("assistant", action.text), Message("tool", result)]
@@ -335,19 +331,8 @@ class Runner:
         return Live(live.job, live.env, live.attempt + 1, spent=live.episode.usage.cost)
 
 
-def _count(action: Action, usage: Usage) -> None:
-    read, written = action.tokens
-    usage.prompt_tokens += read
-    usage.sampled_tokens += written
-    usage.policy_seconds += action.seconds
-    usage.cost += action.cost
-
-
 def _some(busy: dict[Future[None], Live], *, everything: bool, patient: bool) -> Sequence[Future[None]]:
-    """Wait for one environment, then a moment for more (or for all); in submission order, for determinism.
-
-    Where others are ready already (not ``patient``) nothing is waited for.
-    """
+    """Wait for one environment, then a moment for more (or for all; if not ``patient`` for none), in their order."""
     if not busy:
         return []
     if everything:
@@ -366,6 +351,7 @@ def rollout(
     seed: int = 0,
     concurrency: int = 32,
     waves: int = 1,
+    processes: int = 1,
     split: Split = "train",
     trials: int = 1,
     env_kwargs: dict[str, Any] | None = None,
@@ -380,6 +366,8 @@ def rollout(
         seed: Picks the tasks and every episode's sampling.
         concurrency: Live environments at once.
         waves: Into how many batches they are parted, so that tools and model overlap; see :class:`Runner`.
+        processes: Play in so many processes, the policy copied into each; see
+            :class:`~thinkact.policies.process_runner.ProcessRunner`.
         split: Which tasks: ``train``, ``eval`` or ``hidden``.
         trials: Episodes per task; ``episodes`` is rounded up to whole tasks.
         env_kwargs: Difficulty knobs and the like, passed to ``gym.make``.
@@ -390,13 +378,22 @@ def rollout(
 
     Raises:
         ValueError: On arguments that make no sense.
+        TypeError: With several processes, on a policy that cannot be copied into them.
         gymnasium.error.Error: On an unknown environment id.
     """
-    if episodes < 1 or trials < 1:
-        raise ValueError("episodes and trials must be at least 1.")
+    if min(episodes, trials, processes) < 1:
+        raise ValueError("episodes, trials and processes must be at least 1.")
     knobs = {**(env_kwargs or {}), "split": split}
-    with Runner(env_id, concurrency=concurrency, env_kwargs=knobs, waves=waves) as runner:
-        n_tasks = -(-episodes // trials)
-        tasks = runner.sample_tasks(n_tasks, seed)
-        tasks = [tasks[at % len(tasks)] for at in range(n_tasks)]
-        return runner.run(make_jobs(tasks, trials=trials, seed=seed, prefix=split), policy, on_episode=on_episode)
+    options: dict[str, Any] = {"concurrency": concurrency, "env_kwargs": knobs, "waves": waves}
+
+    def draw(sample_tasks: Callable[[int, int], list[str]]) -> list[Job]:
+        tasks = sample_tasks(n := -(-episodes // trials), seed)
+        return make_jobs([tasks[at % len(tasks)] for at in range(n)], trials=trials, seed=seed, prefix=split)
+
+    if processes > 1:
+        from thinkact.policies.process_runner import ProcessRunner
+
+        with ProcessRunner(env_id, policy, processes=processes, **options) as crew:
+            return crew.run(draw(crew.sample_tasks), on_episode=on_episode)
+    with Runner(env_id, **options) as runner:
+        return runner.run(draw(runner.sample_tasks), policy, on_episode=on_episode)

@@ -40,7 +40,7 @@ class SharedObject:
         try:
             pickler.dump(value)
         except (TypeError, AttributeError, pickle.PicklingError) as error:
-            raise TypeError(f"{type(value).__name__} cannot be had by other processes: {error}") from error
+            raise TypeError(f"others cannot have a copy of it ({error})") from error
         text = written.getvalue()
         self.opening = (pickler.size, len(text))
         size = pickler.size + len(text)
