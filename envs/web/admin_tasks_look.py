@@ -42,11 +42,12 @@ def _ticket_field(draw: Draw) -> WebTask | None:
         yield from pilot.answer(listed(pilot, TICKET_COLUMNS)[0][at])
 
     number = row["id"]
-    prompt = draw.say(f"What is the {words} of ticket {number}? {_ANSWER}",
-                      f"Look up ticket {number} and tell its {words}. {_ANSWER}",
-                      f"Ticket {number}: which {words} does it have? {_ANSWER}",
-indirect=(f"I mean {hints.ticket(draw, row)}. What is the {words} of that? {_ANSWER}",
-))  # fmt: skip
+    prompt = draw.say(
+        f"What is the {words} of ticket {number}? {_ANSWER}",
+        f"Look up ticket {number} and tell its {words}. {_ANSWER}",
+        f"Ticket {number}: which {words} does it have? {_ANSWER}",
+        indirect=(f"I mean {hints.ticket(draw, row)}. What is the {words} of that? {_ANSWER}",),
+    )
     return WebTask(prompt, solve, answer=Answer(kind, str(row[column])))  # type: ignore[arg-type]
 
 
@@ -84,11 +85,14 @@ def _count_overdue(draw: Draw) -> WebTask | None:
         yield from narrow(pilot, "Tickets", **{name.capitalize(): row[name]}, Due="overdue")
         yield from pilot.answer(pilot.read(r"^(\d+) tickets?\."))
 
-    prompt = draw.say(f"How many overdue tickets are there with the {name} “{row[name]}”?",
-                      f"Count the overdue tickets whose {name} is “{row[name]}”.",
-indirect=("How many promises have we broken: tickets that are still worked on though their day has "
-f"passed, with the {name} “{row[name]}”?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many overdue tickets are there with the {name} “{row[name]}”?",
+        f"Count the overdue tickets whose {name} is “{row[name]}”.",
+        indirect=(
+            "How many promises have we broken: tickets that are still worked on though their day has passed, with the "
+            f"{name} “{row[name]}”?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(len(found))))
 
 
@@ -112,14 +116,12 @@ def _first_due(draw: Draw) -> WebTask | None:
     words = "latest" if last else "earliest"
     prompt = draw.say(
         f"Among the tickets of the {name} {row[name]} with the status “{row['status']}”, which has the {words} due "
-        "date? "
-        "Give its number.",
+        "date? Give its number.",
         f"Give the number of the ticket with the {words} due date, of those that are “{row['status']}” and of the "
-        f"{name} "
-        f"{row[name]}.",
+        f"{name} {row[name]}.",
         indirect=(
-            f"If I take up what is “{row['status']}” for the {name} {row[name]} in the order of its due "
-            f"dates, which ticket comes {'last' if last else 'first'}? Its number, please.",
+            f"If I take up what is “{row['status']}” for the {name} {row[name]} in the order of its due dates, which "
+            f"ticket comes {'last' if last else 'first'}? Its number, please.",
         ),
     )
     return WebTask(prompt, solve, answer=Answer("number", str(right["id"])))
@@ -144,11 +146,14 @@ def _lead_of_person(draw: Draw) -> WebTask | None:
         row = next(row for row in listed(pilot, STAFF_COLUMNS) if row[0] == boss)
         yield from pilot.answer(row[5] if column == "email" else row[6])
 
-    prompt = draw.say(f"What is the {words} of the lead of the team in which {who['name']} works? {_ANSWER}",
-                      f"{who['name']} belongs to a team. Find the {words} of its lead. {_ANSWER}",
-indirect=(f"I have a question about {hints.person(draw, who)} and will ask their team's lead. What is "
-f"the {words} of that lead? {_ANSWER}",
-))  # fmt: skip
+    prompt = draw.say(
+        f"What is the {words} of the lead of the team in which {who['name']} works? {_ANSWER}",
+        f"{who['name']} belongs to a team. Find the {words} of its lead. {_ANSWER}",
+        indirect=(
+            f"I have a question about {hints.person(draw, who)} and will ask their team's lead. What is the {words} of "
+            f"that lead? {_ANSWER}",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer(kind, lead[column]))  # type: ignore[arg-type]
 
 
@@ -161,10 +166,11 @@ def _asset_owner(draw: Draw) -> WebTask | None:
         yield from find(pilot, "Assets", row["serial"])
         yield from pilot.answer(listed(pilot, ASSET_COLUMNS)[0][4])
 
-    prompt = draw.say(f"Who has the {row['kind']} with the serial number {row['serial']}?",
-                      f"The {row['kind']} {row['serial']} was found in the lobby. Whose is it?",
-indirect=(f"Somebody misses {hints.asset(draw, row)}. Who?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Who has the {row['kind']} with the serial number {row['serial']}?",
+        f"The {row['kind']} {row['serial']} was found in the lobby. Whose is it?",
+        indirect=(f"Somebody misses {hints.asset(draw, row)}. Who?",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", row["owner"]))
 
 
@@ -181,13 +187,15 @@ def _asset_value(draw: Draw) -> WebTask | None:
         yield from all_listed(pilot, ASSET_COLUMNS, rows)
         yield from pilot.answer(f"{sum(float(row[7].strip('$').replace(',', '')) for row in rows):.2f}")
 
-    prompt = draw.say(f"What did all assets of the kind “{kind}” with the status “{status}” cost together, in dollars? "
-                      "Give the number only.",
-                      f"Add up the prices (in dollars) of every {kind} that is “{status}”. Give the number "
-                      "only.",
-indirect=(f"Suppose the insurance pays back every {kind} that is “{status}” at its price. How many "
-"dollars will come? Only the number.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"What did all assets of the kind “{kind}” with the status “{status}” cost together, in dollars? Give the "
+        "number only.",
+        f"Add up the prices (in dollars) of every {kind} that is “{status}”. Give the number only.",
+        indirect=(
+            f"Suppose the insurance pays back every {kind} that is “{status}” at its price. How many dollars will "
+            "come? Only the number.",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", f"{sum(prices) / 100:.2f}"))
 
 
@@ -202,10 +210,11 @@ def _roles_with_permission(draw: Draw) -> WebTask | None:
         row = next(row for row in rows if row[0] == name)
         yield from pilot.answer("; ".join(role for role, cell in zip(head, row, strict=True) if cell == "yes"))
 
-    prompt = draw.say(f"Which roles have the permission “{name}”? List them, separated by semicolons.",
-                      f"List all roles that include “{name}”, separated by semicolons.",
-indirect=(f"I need “{name}” for my work. Which roles would let me? List them, separated by semicolons.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which roles have the permission “{name}”? List them, separated by semicolons.",
+        f"List all roles that include “{name}”, separated by semicolons.",
+        indirect=(f"I need “{name}” for my work. Which roles would let me? List them, separated by semicolons.",),
+    )
     return WebTask(prompt, solve, answer=names(held))
 
 
@@ -224,12 +233,14 @@ def _largest_request(draw: Draw) -> WebTask | None:
         yield from pilot.answer(listed(pilot, REQUEST_COLUMNS)[0 if smallest else -1][0])
 
     words = "smallest" if smallest else "largest"
-    prompt = draw.say(f"What is the number of the {words} {status} request for {kind}?",
-                      f"Of the {status} requests of the kind “{kind}”, which is the {words}? Give its "
-                      "number.",
-indirect=(f"Somebody asked for {kind} and it is {status}, and of all such requests nobody wants "
-f"{'less' if smallest else 'more'} money. Which number does theirs have?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"What is the number of the {words} {status} request for {kind}?",
+        f"Of the {status} requests of the kind “{kind}”, which is the {words}? Give its number.",
+        indirect=(
+            f"Somebody asked for {kind} and it is {status}, and of all such requests nobody wants "
+            f"{'less' if smallest else 'more'} money. Which number does theirs have?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(rows[0 if smallest else -1]["id"])))
 
 
@@ -245,12 +256,14 @@ def _assets_of_person(draw: Draw) -> WebTask | None:
         yield from open_person(pilot, who["name"])
         yield from pilot.answer("; ".join(row[0] for row in listed(pilot, 4)))
 
-    prompt = draw.say(f"Which assets does {who['name']} have? List the serial numbers, separated by semicolons.",
-                      f"List the serial numbers of everything that {who['name']} was given, separated by "
-                      "semicolons.",
-indirect=(f"If {hints.person(draw, who)} left tomorrow, what would have to be handed in? List the "
-"serial numbers, separated by semicolons.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which assets does {who['name']} have? List the serial numbers, separated by semicolons.",
+        f"List the serial numbers of everything that {who['name']} was given, separated by semicolons.",
+        indirect=(
+            f"If {hints.person(draw, who)} left tomorrow, what would have to be handed in? List the serial numbers, "
+            "separated by semicolons.",
+        ),
+    )
     answer = Answer("set", items=tuple(Answer("literal", row["serial"]) for row in rows))
     return WebTask(prompt, solve, answer=answer)
 
@@ -266,10 +279,10 @@ def _bills(draw: Draw) -> WebTask | None:
         assert pilot.shows("Not allowed"), pilot.text
         yield from pilot.impossible()
 
-    prompt = draw.say(f"How much did we bill {customer} in {month} 2025? {_ANSWER}",
-                      f"Look up the total of the bills to {customer} for {month} 2025. {_ANSWER}",
-                      f"Find the sum billed to {customer} in {month} of last year. {_ANSWER}",
-indirect=(f"{customer} says that we took too much in {month} of last year. How much was it in all? "
-f"{_ANSWER}",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How much did we bill {customer} in {month} 2025? {_ANSWER}",
+        f"Look up the total of the bills to {customer} for {month} 2025. {_ANSWER}",
+        f"Find the sum billed to {customer} in {month} of last year. {_ANSWER}",
+        indirect=(f"{customer} says that we took too much in {month} of last year. How much was it in all? {_ANSWER}",),
+    )
     return WebTask(prompt, solve, infeasible=True)

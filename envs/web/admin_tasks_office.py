@@ -87,13 +87,11 @@ def _decide_all(draw: Draw, rows: list[sqlite3.Row], limit: int, which: str, **f
     prompt = draw.say(
         f"Decide {which}: approve those of up to ${limit // 100} (without a note), reject the others with the note "
         f"“{note}”.",
-        f"Go through {which}. Up to ${limit // 100} they are approved, with no note; above that they are rejected, "
-        "and the "
-        f"note says “{note}”.",
+        f"Go through {which}. Up to ${limit // 100} they are approved, with no note; above that they are rejected, and "
+        f"the note says “{note}”.",
         indirect=(
-            f"We can spend ${limit // 100} on one wish, not more. Answer {which} by that: who keeps to it gets "
-            "it without "
-            f"a word, all others read “{note}” and get nothing.",
+            f"We can spend ${limit // 100} on one wish, not more. Answer {which} by that: who keeps to it gets it "
+            f"without a word, all others read “{note}” and get nothing.",
         ),
     )
     made = [decided(yes, "approved"), decided(no, "rejected", note)]
@@ -128,13 +126,15 @@ def _hand_over_asset(draw: Draw) -> WebTask | None:
         yield from apply(pilot, [row["serial"]], owner=who["name"], status="in use")
         yield from pilot.done()
 
-    prompt = draw.say(f"{who['name']} gets the {row['kind']} {row['serial']} from the store. Enter the owner and "
-                      "the status “in use”.",
-                      f"Give the {row['kind']} with the serial number {row['serial']} to {who['name']}: owner, and "
-                      "status “in use”.",
-indirect=(f"{who['name']} needs a {row['kind']}, and {hints.asset(draw, row)} does nobody any good in "
-"the store. It is theirs and “in use” from today; let the console know.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"{who['name']} gets the {row['kind']} {row['serial']} from the store. Enter the owner and the status “in "
+        "use”.",
+        f"Give the {row['kind']} with the serial number {row['serial']} to {who['name']}: owner, and status “in use”.",
+        indirect=(
+            f"{who['name']} needs a {row['kind']}, and {hints.asset(draw, row)} does nobody any good in the store. It "
+            "is theirs and “in use” from today; let the console know.",
+        ),
+    )
     goals, rules = change("asset", [row], {"owner_id": who["id"], "status": "in use"}, "serial")
     return WebTask(prompt, solve, goals, rules)
 
@@ -160,8 +160,8 @@ def _retire_old(draw: Draw) -> WebTask | None:
         f"Each {kind} bought before the year {year} gets the status “retired” and the owner nobody, unless it is "
         "retired already.",
         indirect=(
-            f"Nobody should work with a {kind} from before {year} any more: such things end up “retired” "
-            "and with nobody, where they have not already.",
+            f"Nobody should work with a {kind} from before {year} any more: such things end up “retired” and with "
+            "nobody, where they have not already.",
         ),
     )
     goals, rules = change("asset", rows, {"owner_id": None, "status": "retired"}, "serial")
@@ -184,13 +184,13 @@ def _collect_assets(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"{who['name']} has left and returned everything. Give all assets of {who['name']} the owner nobody and "
-        f"the status “{new}”.",
-        f"Whatever belongs to {who['name']}, who has left, is now “{new}” and has the owner nobody. Enter that "
-        "under Assets.",
+        f"{who['name']} has left and returned everything. Give all assets of {who['name']} the owner nobody and the "
+        f"status “{new}”.",
+        f"Whatever belongs to {who['name']}, who has left, is now “{new}” and has the owner nobody. Enter that under "
+        "Assets.",
         indirect=(
-            f"What {hints.person(draw, who)} had was handed in at the end. The console still knows it as "
-            f"theirs: it is nobody's, and “{new}”.",
+            f"What {hints.person(draw, who)} had was handed in at the end. The console still knows it as theirs: it is "
+            f"nobody's, and “{new}”.",
         ),
     )
     goals, rules = change("asset", rows, {"owner_id": None, "status": new}, "serial")

@@ -40,10 +40,11 @@ def _edit_account(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     what = "phone number" if column == "phone" else "job title"
-    prompt = draw.say(f"Change the {what} of {who['name']} to {new}.",
-                      f"{who['name']} has a new {what}: {new}. Enter it.",
-indirect=(f"The {what} that the console has for {hints.person(draw, who)} is out of date. It is {new}.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Change the {what} of {who['name']} to {new}.",
+        f"{who['name']} has a new {what}: {new}. Enter it.",
+        indirect=(f"The {what} that the console has for {hints.person(draw, who)} is out of date. It is {new}.",),
+    )
     goals, rules = change("staff", [who], {column: new}, "name")
     return WebTask(prompt, solve, goals, rules)
 
@@ -73,8 +74,8 @@ def _new_account(draw: Draw) -> WebTask | None:
         f"Make an account for {name} ({email}), {title}, in the team {team['name']} with the role “{role}”.",
         f"{name} starts today in the team {team['name']} as {title}. Make the account: mail {email}, role “{role}”.",
         indirect=(
-            f"A new {title}, {name}, cannot sign in yet. They work in the team {team['name']}, read mail "
-            f"at {email} and are to do what the role “{role}” allows.",
+            f"A new {title}, {name}, cannot sign in yet. They work in the team {team['name']}, read mail at {email} "
+            f"and are to do what the role “{role}” allows.",
         ),
     )
     new = added("the account is there", "staff", name=name, email=email, title=title, team_id=team["id"], role=role)
@@ -83,8 +84,8 @@ def _new_account(draw: Draw) -> WebTask | None:
 
 @template("admin/move-people", app="admin", level=2)
 def _move_people(draw: Draw) -> WebTask | None:
-    people = draw.rows(f"{STAFF} WHERE s.role NOT IN ('administrator', 'team lead') AND s.status = 'active' "
-                       "AND s.name NOT LIKE '%(2)' ORDER BY s.id")  # fmt: skip
+    people = draw.rows(f"{STAFF} WHERE s.role NOT IN ('administrator', 'team lead') AND s.status = 'active' AND s.name "
+                       "NOT LIKE '%(2)' ORDER BY s.id")  # fmt: skip
     chosen = draw.some(people, draw.rng.choice([2, 3]))
     team = draw.pick("SELECT * FROM team ORDER BY id")
     if team is None or any(each["team_id"] == team["id"] for each in chosen):
@@ -98,10 +99,11 @@ def _move_people(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     said = ", ".join(each["name"] for each in chosen[:-1]) + f" and {chosen[-1]['name']}"
-    prompt = draw.say(f"Move {said} to the team {team['name']}.",
-                      f"{said} work in the team {team['name']} from now on. Change their accounts.",
-indirect=(f"The team {team['name']} has grown: {said} belong to it now, whatever the console says.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Move {said} to the team {team['name']}.",
+        f"{said} work in the team {team['name']} from now on. Change their accounts.",
+        indirect=(f"The team {team['name']} has grown: {said} belong to it now, whatever the console says.",),
+    )
     goals, rules = change("staff", chosen, {"team_id": team["id"]}, "name")
     return WebTask(prompt, solve, goals, rules, steps=5 * len(chosen) + 1)
 
@@ -128,8 +130,8 @@ def _second_accounts(draw: Draw) -> WebTask | None:
         f"“{new}”{also}.",
         f"Find all accounts whose name is marked with (2) and set their status to “{new}”{also}.",
         indirect=(
-            "Nobody needs two accounts. Those that were made by mistake bear a (2) behind the name; let "
-            f"each of them be “{new}”{also}.",
+            "Nobody needs two accounts. Those that were made by mistake bear a (2) behind the name; let each of them "
+            f"be “{new}”{also}.",
         ),
     )
     goals, rules = change("staff", extra, {"status": new} | ({"role": role} if role else {}), "name")
@@ -150,11 +152,11 @@ def _new_lead(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save team")
         yield from pilot.done()
 
-    prompt = draw.say(f"Make {who['name']} the lead of the team {team['name']}.",
-                      f"{who['name']} follows {team['lead']} as lead of the team {team['name']}. Enter it under "
-                      "Teams.",
-indirect=(f"The team {team['name']} answers to {who['name']} from today, no longer to {team['lead']}.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Make {who['name']} the lead of the team {team['name']}.",
+        f"{who['name']} follows {team['lead']} as lead of the team {team['name']}. Enter it under Teams.",
+        indirect=(f"The team {team['name']} answers to {who['name']} from today, no longer to {team['lead']}.",),
+    )
     goals, rules = change("team", [team], {"lead_id": who["id"]}, "name")
     return WebTask(prompt, solve, goals, rules)
 
@@ -162,8 +164,8 @@ indirect=(f"The team {team['name']} answers to {who['name']} from today, no long
 @template("admin/new-team", app="admin", level=2)
 def _new_team(draw: Draw) -> WebTask | None:
     """Make a team, then move two people into it."""
-    people = draw.rows(f"{STAFF} WHERE s.role NOT IN ('administrator', 'team lead') AND s.status = 'active' "
-                       "AND s.name NOT LIKE '%(2)' ORDER BY s.id")  # fmt: skip
+    people = draw.rows(f"{STAFF} WHERE s.role NOT IN ('administrator', 'team lead') AND s.status = 'active' AND s.name "
+                       "NOT LIKE '%(2)' ORDER BY s.id")  # fmt: skip
     lead, other = draw.some(people, 2)
     taken = {row["name"] for row in draw.rows("SELECT name FROM team")}
     name = draw.rng.choice([each for each in wiki_words.TEAMS if each not in taken])
@@ -184,12 +186,11 @@ def _new_team(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Make a new team {name} in {city} with {lead['name']} as its lead, and move {lead['name']} and "
         f"{other['name']} into it.",
-        f"There is a new team: {name}, in {city}, led by {lead['name']}. {lead['name']} and {other['name']} are "
-        "its members. "
-        "Enter all of this.",
+        f"There is a new team: {name}, in {city}, led by {lead['name']}. {lead['name']} and {other['name']} are its "
+        "members. Enter all of this.",
         indirect=(
-            f"{lead['name']} opens an office in {city}, with a team {name} to lead that nobody knows yet, "
-            f"and takes {other['name']} along. The console should show all of it.",
+            f"{lead['name']} opens an office in {city}, with a team {name} to lead that nobody knows yet, and takes "
+            f"{other['name']} along. The console should show all of it.",
         ),
     )
     made = "SELECT count(*) = 1 FROM team WHERE name = ? AND city = ? AND lead_id = ?"
@@ -231,13 +232,14 @@ def _grant_permission(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save role")
         yield from pilot.done()
 
-    prompt = draw.say(f"The role “{role}” {'gets' if give else 'loses'} the permission “{name}”, and nothing else "
-                      "changes.",
-                      f"{'Grant' if give else 'Take'} the permission “{name}” {'to' if give else 'from'} the role "
-                      f"“{role}”.",
-indirect=(f"Whoever has the role “{role}” {'could not' if give else 'should not'} use “{name}” so far; "
-f"from today they {'can' if give else 'cannot'}, and all else stays.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"The role “{role}” {'gets' if give else 'loses'} the permission “{name}”, and nothing else changes.",
+        f"{'Grant' if give else 'Take'} the permission “{name}” {'to' if give else 'from'} the role “{role}”.",
+        indirect=(
+            f"Whoever has the role “{role}” {'could not' if give else 'should not'} use “{name}” so far; from today "
+            f"they {'can' if give else 'cannot'}, and all else stays.",
+        ),
+    )
     goal, rule = _holds(role, name, there=give)
     return WebTask(prompt, solve, (goal,), (rule, LOG))
 
@@ -261,13 +263,13 @@ def _same_permissions(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save role")
         yield from pilot.done()
 
-    prompt = draw.say(f"Give the role “{role}” exactly the permissions that the role “{model}” has: no more and no "
-                      "fewer.",
-                      f"The roles “{role}” and “{model}” are to have the same permissions. Change “{role}” "
-                      "only.",
-indirect=(f"Whoever is “{role}” should be able to do just what a “{model}” can, and the latter is not "
-"to change.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Give the role “{role}” exactly the permissions that the role “{model}” has: no more and no fewer.",
+        f"The roles “{role}” and “{model}” are to have the same permissions. Change “{role}” only.",
+        indirect=(
+            f"Whoever is “{role}” should be able to do just what a “{model}” can, and the latter is not to change.",
+        ),
+    )
     pairs = [_holds(role, name, there=name in wanted) for name in differ]
     return WebTask(prompt, solve, tuple(goal for goal, _ in pairs), (*(rule for _, rule in pairs), LOG))
 
@@ -287,12 +289,13 @@ def _revoke_everywhere(draw: Draw) -> WebTask | None:
             yield from pilot.click("button", "Save role")
         yield from pilot.done()
 
-    prompt = draw.say(f"Take the permission “{name}” from every role but operator and administrator.",
-                      f"Only operators and administrators may keep the permission “{name}”. Take it from all other "
-                      "roles.",
-indirect=(f"It is too risky that so many may use “{name}”. Apart from operators and administrators "
-"nobody should.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Take the permission “{name}” from every role but operator and administrator.",
+        f"Only operators and administrators may keep the permission “{name}”. Take it from all other roles.",
+        indirect=(
+            f"It is too risky that so many may use “{name}”. Apart from operators and administrators nobody should.",
+        ),
+    )
     pairs = [_holds(role, name, there=False) for role in roles]
     return WebTask(prompt, solve, tuple(goal for goal, _ in pairs), (*(rule for _, rule in pairs), LOG),
                    steps=4 * len(roles) + 1)  # fmt: skip
@@ -327,8 +330,8 @@ def _smallest_role(draw: Draw) -> WebTask | None:
         "permissions in all.",
         f"Change the role of {who['name']} to the one with the fewest permissions among those that include “{name}”.",
         indirect=(
-            f"{who['name']} cannot work without “{name}”, but should be given as little else as our roles "
-            "allow. See to it.",
+            f"{who['name']} cannot work without “{name}”, but should be given as little else as our roles allow. See "
+            "to it.",
         ),
     )
     goals, rules = change("staff", [who], {"role": role}, "name")
@@ -350,9 +353,9 @@ def _administrators_account(draw: Draw) -> WebTask | None:
         assert pilot.shows("Only administrators"), pilot.text
         yield from pilot.impossible()
 
-    prompt = draw.say(f"Change the phone number of {who['name']} to {new}.",
-                      f"{who['name']} has a new phone number: {new}. Enter it.",
-indirect=(f"The phone number that the console has for {hints.person(draw, who)} is out of date. It is "
-f"{new}.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Change the phone number of {who['name']} to {new}.",
+        f"{who['name']} has a new phone number: {new}. Enter it.",
+        indirect=(f"The phone number that the console has for {hints.person(draw, who)} is out of date. It is {new}.",),
+    )
     return WebTask(prompt, solve, infeasible=True)

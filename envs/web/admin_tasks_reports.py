@@ -18,8 +18,8 @@ from thinkact.envs.web.tasks import Draw, WebTask, template
 
 def _report(draw: Draw, measure: str, by: str) -> dict[str, float]:
     rows = draw.rows(
-        f"SELECT {GROUPS[by]} AS name, {MEASURES[measure].replace(':today', '?')} AS value FROM ticket t "
-        "JOIN team g ON g.id = t.team_id LEFT JOIN staff s ON s.id = t.assignee_id GROUP BY 1 ORDER BY 1",
+        f"SELECT {GROUPS[by]} AS name, {MEASURES[measure].replace(':today', '?')} AS value FROM ticket t JOIN team g "
+        "ON g.id = t.team_id LEFT JOIN staff s ON s.id = t.assignee_id GROUP BY 1 ORDER BY 1",
         *([draw.now.date().isoformat()] if ":today" in MEASURES[measure] else []),
     )
     return {row["name"]: row["value"] for row in rows}
@@ -53,10 +53,11 @@ def _report_extreme(draw: Draw) -> WebTask | None:
     what = f"the {words} {measure}"
     if "average" in measure:
         what = f"the {'most' if sign else 'fewest'} days on average from creation to due date"
-    prompt = draw.say(f"Which {by} has {what}? Tickets of nobody count under “nobody”. {_ANSWER}",
-                      f"Find out which {by} has {what} (“nobody” counts as an answer). {_ANSWER}",
-indirect=(f"Tell me which {by} stands out by {what}; “nobody” is an answer too. {_ANSWER}",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which {by} has {what}? Tickets of nobody count under “nobody”. {_ANSWER}",
+        f"Find out which {by} has {what} (“nobody” counts as an answer). {_ANSWER}",
+        indirect=(f"Tell me which {by} stands out by {what}; “nobody” is an answer too. {_ANSWER}",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", ranked[sign]))
 
 
@@ -74,12 +75,14 @@ def _report_difference(draw: Draw) -> WebTask | None:
         shown = {row[0]: int(row[1]) for row in listed(pilot, 2)}
         yield from pilot.answer(str(shown[first] - shown[second]))
 
-    prompt = draw.say(f"How many more {measure} has the {by} {first} than the {by} {second}?",
-                      f"By how much do the {measure} of the {by} {first} outnumber those of the {by} "
-                      f"{second}?",
-indirect=(f"Take the number of {measure} of the {by} {first}, and that of the {by} {second}. What is "
-"left when the second is taken off the first?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many more {measure} has the {by} {first} than the {by} {second}?",
+        f"By how much do the {measure} of the {by} {first} outnumber those of the {by} {second}?",
+        indirect=(
+            f"Take the number of {measure} of the {by} {first}, and that of the {by} {second}. What is left when the "
+            "second is taken off the first?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(int(values[first] - values[second]))))
 
 
@@ -96,11 +99,13 @@ def _log_last(draw: Draw) -> WebTask | None:
         yield from pilot.answer(next(each[1] for each in listed(pilot, 4) if each[3] == row["subject"]))
 
     what = f"the setting “{row['subject']}”" if row["action"].startswith("setting") else row["subject"]
-    prompt = draw.say(f"Who was the last to change {what}, according to the log?",
-                      f"Look into the log: whose was the latest change of {what}?",
-indirect=(f"{what[0].upper() + what[1:]} is not what it was. Whom do I have to ask, as the one who "
-"touched it last?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Who was the last to change {what}, according to the log?",
+        f"Look into the log: whose was the latest change of {what}?",
+        indirect=(
+            f"{what[0].upper() + what[1:]} is not what it was. Whom do I have to ask, as the one who touched it last?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("name", row["actor"]))
 
 
@@ -113,10 +118,11 @@ def _log_count(draw: Draw) -> WebTask | None:
         yield from narrow(pilot, "Activity", Actor=row["actor"])
         yield from pilot.answer(pilot.read(r"^(\d+) entr"))
 
-    prompt = draw.say(f"How many entries does the activity log have for {row['actor']}?",
-                      f"Count the entries of {row['actor']} in the log of activity.",
-indirect=(f"How often has {row['actor']} done something that the console wrote down?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many entries does the activity log have for {row['actor']}?",
+        f"Count the entries of {row['actor']} in the log of activity.",
+        indirect=(f"How often has {row['actor']} done something that the console wrote down?",),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(row["n"])))
 
 
@@ -156,13 +162,14 @@ def _longest_serving(draw: Draw) -> WebTask | None:
         yield from pilot.answer(listed(pilot, STAFF_COLUMNS)[-1 if newest else 0][0])
 
     words = "latest" if newest else "first"
-    prompt = draw.say(f"Of everybody listed in the team {team['name']}, who joined {words}?",
-                      f"Who in the team {team['name']} has the {'latest' if newest else 'earliest'} day of "
-                      "joining?",
-indirect=(f"At the party of the team {team['name']}, whoever has been there for the "
-f"{'shortest' if newest else 'longest'} time makes a speech. Who is it, of all that the list "
-"has?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Of everybody listed in the team {team['name']}, who joined {words}?",
+        f"Who in the team {team['name']} has the {'latest' if newest else 'earliest'} day of joining?",
+        indirect=(
+            f"At the party of the team {team['name']}, whoever has been there for the "
+            f"{'shortest' if newest else 'longest'} time makes a speech. Who is it, of all that the list has?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("name", right["name"]))
 
 
@@ -187,9 +194,10 @@ def _leavers(draw: Draw) -> WebTask | None:
             shown[name] = int(pilot.read(r"Live tickets: (\d+)"))
         yield from pilot.answer(max(shown, key=lambda name: shown[name]))
 
-    prompt = draw.say("Among the people who have left, who still has the most live tickets?",
-                      "Somebody who has left Northwind still has more live tickets than all others who left. Who?",
-                      "Which of those who left has the largest number of live tickets?",
-indirect=("Some people are gone but their work is still open. Whose pile is the highest?",
-))  # fmt: skip
+    prompt = draw.say(
+        "Among the people who have left, who still has the most live tickets?",
+        "Somebody who has left Northwind still has more live tickets than all others who left. Who?",
+        "Which of those who left has the largest number of live tickets?",
+        indirect=("Some people are gone but their work is still open. Whose pile is the highest?",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", most["name"]), steps=9)

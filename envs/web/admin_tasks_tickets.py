@@ -49,8 +49,7 @@ def _set_field(draw: Draw) -> WebTask | None:
     prompt = draw.say(f"Set the {column} of ticket {row['id']} to “{new}”.",
                       f"Ticket {row['id']} should have the {column} “{new}”. See to it.",
                       indirect=(f"The ticket about “{row['subject']}” of {row['customer']} with the number "
-                                f"{row['id']}: "
-                                f"make its {column} “{new}”.",))  # fmt: skip
+                                f"{row['id']}: make its {column} “{new}”.",))  # fmt: skip
     goals, rules = change("ticket", [row], {column: new})
     return WebTask(prompt, solve, goals, rules)
 
@@ -73,12 +72,14 @@ def _escalate(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save changes")
         yield from pilot.done()
 
-    prompt = draw.say(f"Make ticket {row['id']} urgent, give it to {who['name']} and set its due date to {due}.",
-                      f"Ticket {row['id']} is urgent now: {who['name']} takes it over, and it is due on "
-                      f"{due}.",
-indirect=(f"I mean {hints.ticket(draw, row)}: nothing could be more urgent. {who['name']} is the right "
-f"one for it, and has until {due}.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Make ticket {row['id']} urgent, give it to {who['name']} and set its due date to {due}.",
+        f"Ticket {row['id']} is urgent now: {who['name']} takes it over, and it is due on {due}.",
+        indirect=(
+            f"I mean {hints.ticket(draw, row)}: nothing could be more urgent. {who['name']} is the right one for it, "
+            f"and has until {due}.",
+        ),
+    )
     goals, rules = change("ticket", [row], {"priority": "urgent", "assignee_id": who["id"], "due": due})
     return WebTask(prompt, solve, goals, rules)
 
@@ -134,13 +135,12 @@ def _new_ticket(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Open a ticket for {customer}: subject “{subject}”, text “{text}”, team {team['name']}, priority "
-        f"“{priority}”, due "
-        f"on {due}.",
+        f"“{priority}”, due on {due}.",
         f"{customer} has a new problem. Open a ticket with the subject “{subject}” and the text “{text}”. The team "
         f"{team['name']} gets it, with the priority “{priority}” and the due date {due}.",
         indirect=(
-            f"{customer} is not content: “{subject}”. Make sure that the team {team['name']} works on it "
-            f"by {due} with the priority “{priority}”, and reads: {text}",
+            f"{customer} is not content: “{subject}”. Make sure that the team {team['name']} works on it by {due} with "
+            f"the priority “{priority}”, and reads: {text}",
         ),
     )
     new = added("the ticket is open", "ticket", subject=subject, body=text, customer=customer, team_id=team["id"],
@@ -177,15 +177,13 @@ def _least_busy(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"Assign ticket {row['id']} to the active member of the ticket's team who has the fewest live tickets "
-        "(new, open or "
-        "waiting). Second accounts, marked (2), do not count.",
+        f"Assign ticket {row['id']} to the active member of the ticket's team who has the fewest live tickets (new, "
+        "open or waiting). Second accounts, marked (2), do not count.",
         f"Nobody works on ticket {row['id']}. Give it to whoever is active in its team and has the fewest live "
-        "tickets; "
-        "accounts marked (2) do not count.",
+        "tickets; accounts marked (2) do not count.",
         indirect=(
-            f"Nobody looks after {hints.ticket(draw, row)}. In its team, one active member has less live "
-            "work (new, open, waiting) than any other and should; accounts with a (2) are not people.",
+            f"Nobody looks after {hints.ticket(draw, row)}. In its team, one active member has less live work (new, "
+            "open, waiting) than any other and should; accounts with a (2) are not people.",
         ),
     )
     goals, rules = change("ticket", [row], {"assignee_id": who})
@@ -219,11 +217,11 @@ def _bulk_status(draw: Draw) -> WebTask | None:
         for each in draw.rows(f"{TICKETS} ORDER BY t.id")
         if (each[name], each["status"]) == (row[name], row["status"])
     ]
-    prompt = draw.say(f"Set every ticket of the {name} “{row[name]}” that is “{row['status']}” to “{new}”.",
-                      f"All tickets with the {name} “{row[name]}” and the status “{row['status']}” become "
-                      f"“{new}”.",
-indirect=(f"Nothing of the {name} “{row[name]}” should be “{row['status']}” any more; it is all “{new}”.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Set every ticket of the {name} “{row[name]}” that is “{row['status']}” to “{new}”.",
+        f"All tickets with the {name} “{row[name]}” and the status “{row['status']}” become “{new}”.",
+        indirect=(f"Nothing of the {name} “{row[name]}” should be “{row['status']}” any more; it is all “{new}”.",),
+    )
     return _together(draw, prompt, rows, {"status": new}, **{name.capitalize(): row[name]}, Status=row["status"])
 
 
@@ -234,11 +232,14 @@ def _bulk_priority(draw: Draw) -> WebTask | None:
     name = draw.rng.choice(["customer", "team"])
     new = draw.rng.choice(["high", "urgent"])
     rows = [each for each in draw.rows(f"{TICKETS} ORDER BY t.id") if each[name] == row[name] and overdue(draw, each)]
-    prompt = draw.say(f"Raise all overdue tickets of the {name} {row[name]} to the priority “{new}”.",
-                      f"Give each overdue ticket of the {name} {row[name]} the priority “{new}”.",
-indirect=(f"The {name} {row[name]} has waited past the promised day for too many tickets. Let each of "
-f"them count as “{new}”.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Raise all overdue tickets of the {name} {row[name]} to the priority “{new}”.",
+        f"Give each overdue ticket of the {name} {row[name]} the priority “{new}”.",
+        indirect=(
+            f"The {name} {row[name]} has waited past the promised day for too many tickets. Let each of them count as "
+            f"“{new}”.",
+        ),
+    )
     return _together(draw, prompt, rows, {"priority": new}, **{name.capitalize(): row[name]}, Due="overdue")
 
 
@@ -249,13 +250,14 @@ def _bulk_due(draw: Draw) -> WebTask | None:
     due = (draw.now + timedelta(days=draw.rng.randint(1, 30))).date().isoformat()
     rows = [each for each in draw.rows(f"{TICKETS} ORDER BY t.id") if each["priority"] == row["priority"]
             and each["team"] == row["team"] and overdue(draw, each)]  # fmt: skip
-    prompt = draw.say(f"Overdue tickets of the team {row['team']} with the priority “{row['priority']}” get a new "
-                      f"due date: {due}.",
-                      f"Set the due date of every overdue “{row['priority']}” ticket of the team {row['team']} to "
-                      f"{due}.",
-indirect=(f"What the team {row['team']} should have done by now, with the priority “{row['priority']}”, "
-f"it may do until {due}. Let the tickets say so.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Overdue tickets of the team {row['team']} with the priority “{row['priority']}” get a new due date: {due}.",
+        f"Set the due date of every overdue “{row['priority']}” ticket of the team {row['team']} to {due}.",
+        indirect=(
+            f"What the team {row['team']} should have done by now, with the priority “{row['priority']}”, it may do "
+            f"until {due}. Let the tickets say so.",
+        ),
+    )
     return _together(draw, prompt, rows, {"due": due}, Team=row["team"], Priority=row["priority"], Due="overdue")
 
 
@@ -283,8 +285,8 @@ def _worst_team(draw: Draw) -> WebTask | None:
         f"Find the team with the most overdue tickets. Give all its overdue tickets the priority “{new}”{extra}.",
         f"One team has more overdue tickets than any other. Each of those tickets gets the priority “{new}”{extra}.",
         indirect=(
-            "One team keeps our customers waiting more than any other, by the number of tickets whose "
-            f"day has passed. Let each of those have the priority “{new}”{extra}.",
+            "One team keeps our customers waiting more than any other, by the number of tickets whose day has passed. "
+            f"Let each of those have the priority “{new}”{extra}.",
         ),
     )
     values = {"priority": new} | ({"due": due} if both else {})
@@ -302,10 +304,11 @@ def _no_such_ticket(draw: Draw) -> WebTask | None:
         assert pilot.shows("0 tickets."), pilot.text
         yield from pilot.impossible()
 
-    prompt = draw.say(f"Set the status of ticket {number} to “{new}”.",
-                      f"Ticket {number} should have the status “{new}”. See to it.",
-indirect=(f"Whoever looks up ticket {number} should find it “{new}”.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Set the status of ticket {number} to “{new}”.",
+        f"Ticket {number} should have the status “{new}”. See to it.",
+        indirect=(f"Whoever looks up ticket {number} should find it “{new}”.",),
+    )
     return WebTask(prompt, solve, infeasible=True)
 
 

@@ -44,13 +44,12 @@ def _reassign_leaver(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"{gone['name']} has left. Reassign their live tickets (new, open or waiting) to {heir['name']}; solved "
-        "and closed "
-        "ones stay as they are.",
+        f"{gone['name']} has left. Reassign their live tickets (new, open or waiting) to {heir['name']}; solved and "
+        "closed ones stay as they are.",
         f"Hand every live ticket of {gone['name']} over to {heir['name']}. What is solved or closed is left alone.",
         indirect=(
-            f"{gone['name']} will not finish what is still to be done (new, open or waiting); "
-            f"{heir['name']} will. What is solved or closed keeps its name.",
+            f"{gone['name']} will not finish what is still to be done (new, open or waiting); {heir['name']} will. "
+            "What is solved or closed keeps its name.",
         ),
     )
     goals, rules = change("ticket", live, {"assignee_id": heir["id"]})
@@ -85,8 +84,8 @@ def _reassign_to_lead(draw: Draw) -> WebTask | None:
         "nothing else.",
         f"The live tickets of {gone['name']}, who {why}, go to the lead of the team that {gone['name']} belongs to.",
         indirect=(
-            f"{gone['name']} {why}, and what they have not finished (new, open or waiting) falls to "
-            "whoever leads their team.",
+            f"{gone['name']} {why}, and what they have not finished (new, open or waiting) falls to whoever leads "
+            "their team.",
         ),
     )
     goals, rules = change("ticket", live, {"assignee_id": lead["id"]})
@@ -126,14 +125,12 @@ def _mark_duplicate(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Ticket {new['id']} was opened twice: an older ticket of the same customer has the same subject. Mark "
-        f"{new['id']} as "
-        "a duplicate of the older one and close it.",
+        f"{new['id']} as a duplicate of the older one and close it.",
         f"Ticket {new['id']} repeats an older ticket of that customer, word for word. Enter the older number under "
-        "“Duplicate "
-        f"of” and set {new['id']} to “closed”.",
+        f"“Duplicate of” and set {new['id']} to “closed”.",
         indirect=(
-            f"We have been told twice of the same thing: ticket {new['id']} says what an older one of "
-            "that customer says. Let it refer to the older one, and be “closed”.",
+            f"We have been told twice of the same thing: ticket {new['id']} says what an older one of that customer "
+            "says. Let it refer to the older one, and be “closed”.",
         ),
     )
     goals, rules = _as_duplicate([(old, new)])
@@ -164,16 +161,13 @@ def _mark_all_duplicates(draw: Draw) -> WebTask | None:
 
     which = "" if least == 1001 else f" Leave alone those whose newer ticket has a number below {least}."
     prompt = draw.say(
-        "Some tickets were opened twice: same customer, same subject. In each such pair, mark the newer ticket "
-        "(the higher "
-        f"number) as a duplicate of the older one and close it.{which}",
-        "Go through all tickets. Where two have the same customer and the same subject, the higher number becomes "
-        "a duplicate "
-        f"of the lower one, and “closed”.{which}",
+        "Some tickets were opened twice: same customer, same subject. In each such pair, mark the newer ticket (the "
+        f"higher number) as a duplicate of the older one and close it.{which}",
+        "Go through all tickets. Where two have the same customer and the same subject, the higher number becomes a "
+        f"duplicate of the lower one, and “closed”.{which}",
         indirect=(
-            "Customers sometimes write twice about the same. Of two tickets with one customer and one "
-            "subject, only the lower number should be worked on; the higher refers to it as its "
-            f"duplicate and is “closed”.{which}",
+            "Customers sometimes write twice about the same. Of two tickets with one customer and one subject, only "
+            f"the lower number should be worked on; the higher refers to it as its duplicate and is “closed”.{which}",
         ),
     )
     goals, rules = _as_duplicate(pairs)
@@ -206,16 +200,15 @@ def _farewell(draw: Draw) -> WebTask | None:
 
     name = who["name"]
     prompt = draw.say(
-        f"{name} leaves today. Reassign all live tickets (new, open or waiting) of {name} to {heir['name']}, put "
-        "every asset "
-        f"of {name} back in store (owner: nobody), and set the account's status to “left”.",
-        f"It is the last day of {name}. Three things are to be done: {heir['name']} takes over the live tickets "
-        "(new, open, "
-        f"waiting); the assets of {name} get the status “in store” and the owner nobody; the account is set to “left”.",
+        f"{name} leaves today. Reassign all live tickets (new, open or waiting) of {name} to {heir['name']}, put every "
+        f"asset of {name} back in store (owner: nobody), and set the account's status to “left”.",
+        f"It is the last day of {name}. Three things are to be done: {heir['name']} takes over the live tickets (new, "
+        f"open, waiting); the assets of {name} get the status “in store” and the owner nobody; the account is set to "
+        "“left”.",
         indirect=(
-            f"We shall not see {hints.person(draw, who)} again after today. What they have not finished "
-            f"(new, open or waiting tickets) falls to {heir['name']}, what they used goes back into the "
-            "store and belongs to nobody, and the account is that of somebody who has “left”.",
+            f"We shall not see {hints.person(draw, who)} again after today. What they have not finished (new, open or "
+            f"waiting tickets) falls to {heir['name']}, what they used goes back into the store and belongs to nobody, "
+            "and the account is that of somebody who has “left”.",
         ),
     )
     made = [change("ticket", live, {"assignee_id": heir["id"]}),

@@ -97,9 +97,9 @@ def flight_cheapest_direct(draw: Draw) -> WebTask | None:
         f"Please get {full(people[0])} a {cabin} seat on the cheapest non-stop flight {route.words}. Standard fare, "
         f"add {bags} extra bag{plural} and use the Mastercard.",
         indirect=(
-            f"{full(people[0])} has long legs and much luggage ({bags} bag{plural} more than the fare "
-            f"allows) and will not change planes: get them {route.words} in {cabin}, Standard fare, for "
-            "as little as that costs. It goes on the Mastercard.",
+            f"{full(people[0])} has long legs and much luggage ({bags} bag{plural} more than the fare allows) and will "
+            f"not change planes: get them {route.words} in {cabin}, Standard fare, for as little as that costs. It "
+            "goes on the Mastercard.",
         ),
     )
     last4 = draw.rows("SELECT last4 FROM card WHERE id = 2")[0][0]
@@ -123,9 +123,8 @@ def flight_before(draw: Draw) -> WebTask | None:
         f"Book the cheapest flight {route.words} that arrives by {latest} for {full(people[0])}, economy. {LIGHT}",
         f"{full(people[0])} must have landed by {latest}. Book the least expensive economy way {route.words}. {LIGHT}",
         indirect=(
-            f"Somebody waits for {full(people[0])} in {route.dest['name']} until {latest} and not a "
-            f"minute longer. Get them there {route.words}, in economy, for as little as that costs. "
-            f"{LIGHT}",
+            f"Somebody waits for {full(people[0])} in {route.dest['name']} until {latest} and not a minute longer. Get "
+            f"them there {route.words}, in economy, for as little as that costs. {LIGHT}",
         ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, search={"latest": latest})
@@ -144,8 +143,8 @@ def flight_last_direct(draw: Draw) -> WebTask | None:
         f"{full(people[0])} wants to leave as late as possible without a stop, {route.words}: book that in economy, "
         "Flex.",
         indirect=(
-            f"{full(people[0])} wants to have the whole day before leaving {route.words}, without "
-            "changing planes, and to be able to call it off for nothing (Flex). Economy will do.",
+            f"{full(people[0])} wants to have the whole day before leaving {route.words}, without changing planes, and "
+            "to be able to call it off for nothing (Flex). Economy will do.",
         ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, search={"direct": True}, pick="latest", fare="flex")
@@ -164,8 +163,8 @@ def flight_shortest_two(draw: Draw) -> WebTask | None:
         f"Book the flight with the shortest duration {route.words} for {both} together, economy. {LIGHT}",
         f"{both} travel together {route.words}. Book the quickest way for both in one booking, economy. {LIGHT}",
         indirect=(
-            f"{both} hate sitting around, and want to sit around together {route.words} for as short a "
-            f"time as can be, on one booking. Economy will do. {LIGHT}",
+            f"{both} hate sitting around, and want to sit around together {route.words} for as short a time as can be, "
+            f"on one booking. Economy will do. {LIGHT}",
         ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, pick="minutes")
@@ -185,8 +184,8 @@ def flight_refundable(draw: Draw) -> WebTask | None:
         f"{full(people[0])} may have to cancel. Find the cheapest fully refundable economy ticket {route.words} and "
         "book it.",
         indirect=(
-            f"It is not sure that {full(people[0])} goes {route.words}. If not, no money should be lost; "
-            "and if so, as little as can be spent, in economy and with no bag more than the fare has.",
+            f"It is not sure that {full(people[0])} goes {route.words}. If not, no money should be lost; and if so, as "
+            "little as can be spent, in economy and with no bag more than the fare has.",
         ),
     )
     return _one_way(draw, route, prompt, best.numbers, people, fare="flex")
@@ -210,8 +209,8 @@ def flight_airline(draw: Draw) -> WebTask | None:
         f"{full(person)} collects miles with {airline}: book their cheapest direct flight {route.words}, economy. "
         f"{LIGHT}",
         indirect=(
-            f"Nobody but {airline} flies {full(person)}, who cannot stand changing planes either: get "
-            f"them {route.words}, in economy, for as little as that costs. {LIGHT}",
+            f"Nobody but {airline} flies {full(person)}, who cannot stand changing planes either: get them "
+            f"{route.words}, in economy, for as little as that costs. {LIGHT}",
         ),
     )
 
@@ -282,9 +281,8 @@ def flight_and_seat(draw: Draw) -> WebTask | None:
         f"{full(person)} flies {route.words} on {flight.numbers}: book it in economy. {LIGHT} Afterwards choose a "
         f"{kind} seat, as far to the front as there is one.",
         indirect=(
-            f"{full(person)} flies {route.words} on {flight.numbers}, in economy, and wants to be out of "
-            f"the plane early, from a {kind} seat: of those that are free, nothing is further ahead. "
-            f"{LIGHT}",
+            f"{full(person)} flies {route.words} on {flight.numbers}, in economy, and wants to be out of the plane "
+            f"early, from a {kind} seat: of those that are free, nothing is further ahead. {LIGHT}",
         ),
     )
 
@@ -318,8 +316,8 @@ def round_trip(draw: Draw) -> WebTask | None:
         f"{full(person)} flies {route.words} and returns on {in_words(back)}. One booking, economy, Standard fare: out "
         "as cheaply as possible, back as quickly as possible.",
         indirect=(
-            f"{full(person)} has time but no money {route.words}, and money but no time on the way home "
-            f"on {in_words(back)}. One booking, economy, Standard fare.",
+            f"{full(person)} has time but no money {route.words}, and money but no time on the way home on "
+            f"{in_words(back)}. One booking, economy, Standard fare.",
         ),
     )
 

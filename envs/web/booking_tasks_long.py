@@ -53,9 +53,9 @@ def family(draw: Draw) -> WebTask | None:
         f"them side by side in {side[0]}, {side[1]} and {side[2]} of the first row from the front where all three are "
         "free.",
         indirect=(
-            f"{names} belong together: one booking {route.words}, economy, Standard fare, no change of "
-            f"planes, for as little as that costs. They sit next to each other in {side[0]}, {side[1]} "
-            f"and {side[2]}; of the rows where that can be had, theirs is nearest to the cockpit.",
+            f"{names} belong together: one booking {route.words}, economy, Standard fare, no change of planes, for as "
+            f"little as that costs. They sit next to each other in {side[0]}, {side[1]} and {side[2]}; of the rows "
+            "where that can be had, theirs is nearest to the cockpit.",
         ),
     )
 
@@ -98,9 +98,9 @@ def multi_city(draw: Draw) -> WebTask | None:
         f"{full(person)} goes {first.words} (cheapest, Light) and on {second.words} (quickest, Flex). Book both as "
         "separate one-way trips in economy, no extra bags.",
         indirect=(
-            f"{full(person)} goes {first.words} for as little as it costs (Light), and {second.words} in "
-            "as little time as it takes (Flex). They are two bookings of one way each, in economy, with "
-            "no bags but those of the fare.",
+            f"{full(person)} goes {first.words} for as little as it costs (Light), and {second.words} in as little "
+            "time as it takes (Flex). They are two bookings of one way each, in economy, with no bags but those of the "
+            "fare.",
         ),
     )
 
@@ -142,9 +142,9 @@ def flight_and_room(draw: Draw) -> WebTask | None:
         "flights (economy, Standard, the cheapest each way, no extra bags) and the cheapest room in between, no "
         "breakfast.",
         indirect=(
-            f"{full(person)} has to be away {route.words}, and home again on {in_words(nights.leave)}. "
-            "Nothing may cost more than it must: not the flights (one booking, economy, Standard fare, "
-            "no bags but those of the fare), not the room for the nights between, which has no breakfast.",
+            f"{full(person)} has to be away {route.words}, and home again on {in_words(nights.leave)}. Nothing may "
+            "cost more than it must: not the flights (one booking, economy, Standard fare, no bags but those of the "
+            "fare), not the room for the nights between, which has no breakfast.",
         ),
     )
 
@@ -179,10 +179,9 @@ def two_cities(draw: Draw) -> WebTask | None:
         f"Book two stays for {guest}: the cheapest hotel in {one['name']} {between(first)} without breakfast, then the "
         f"best rated hotel in {two['name']} {between(second)} with breakfast, its cheapest room that fits.",
         indirect=(
-            f"{guest} sleeps in {one['name']} {between(first)} and in {two['name']} {between(second)}. In "
-            "the first, money decides, and there is no breakfast. In the second it is how content people "
-            "were with the hotel; there it is the room that costs least of those that fit, and breakfast "
-            "belongs to it.",
+            f"{guest} sleeps in {one['name']} {between(first)} and in {two['name']} {between(second)}. In the first, "
+            "money decides, and there is no breakfast. In the second it is how content people were with the hotel; "
+            "there it is the room that costs least of those that fit, and breakfast belongs to it.",
         ),
     )
 

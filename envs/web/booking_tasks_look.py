@@ -41,9 +41,9 @@ def flight_departure(draw: Draw) -> WebTask | None:
         f"At what time does flight {flight.numbers} {route.words} {ask}?",
         f"I am on flight {flight.numbers} {route.words}. Find out when it is to {ask}, as HH:MM.",
         indirect=(
-            f"Somebody will {'take me to' if ask == 'leave' else 'fetch me at'} the airport when I fly "
-            f"{route.words} on {flight.numbers}. For when do I order them, if they come at the very "
-            f"minute the plane is to {ask}? HH:MM, please.",
+            f"Somebody will {'take me to' if ask == 'leave' else 'fetch me at'} the airport when I fly {route.words} "
+            f"on {flight.numbers}. For when do I order them, if they come at the very minute the plane is to {ask}? "
+            "HH:MM, please.",
         ),
     )
 
@@ -87,8 +87,8 @@ def cheapest_price(draw: Draw) -> WebTask | None:
         f"What is the lowest price in {cabin} for one adult {route.words}, in EUR?",
         f"How many euros does the cheapest {cabin} flight {route.words} cost for one adult? Stops do not matter.",
         indirect=(
-            f"How many EUR do I need at least to sit in {cabin} {route.words}, on my own, however often I "
-            "change planes?",
+            f"How many EUR do I need at least to sit in {cabin} {route.words}, on my own, however often I change "
+            "planes?",
         ),
     )
 
@@ -114,8 +114,8 @@ def count_before(draw: Draw) -> WebTask | None:
         "number.",
         f"Count the connections {route.words}, direct or not, with arrival at {latest} or earlier.",
         indirect=(
-            f"I have to be there by {latest}. Between how many ways {route.words} can I choose, if I do "
-            "not mind changing planes?",
+            f"I have to be there by {latest}. Between how many ways {route.words} can I choose, if I do not mind "
+            "changing planes?",
         ),
     )
 
@@ -143,10 +143,11 @@ def fare_rules(draw: Draw) -> WebTask | None:
         f"{what}?",
         f"Tell me the total in EUR for {adults} adults on {flight.numbers}, {route.words}, economy, with {what}. Book "
         "nothing.",
-indirect=(f"There are {adults} of us, and we think of {flight.numbers} {route.words}, in economy. How "
-f"many EUR do we all pay for {what}? It is too early to book.",
-),
-    )  # fmt: skip
+        indirect=(
+            f"There are {adults} of us, and we think of {flight.numbers} {route.words}, in economy. How many EUR do we "
+            f"all pay for {what}? It is too early to book.",
+        ),
+    )
 
     def solve(pilot: Pilot) -> Moves:
         yield from search_route(pilot, route, adults=adults)
@@ -176,8 +177,8 @@ def cheapest_day(draw: Draw) -> WebTask | None:
         f"On which day in {grid.name} is it cheapest to fly {ends} (economy, one adult)? Answer as YYYY-MM-DD.",
         f"I can fly {ends} any day in {grid.name}. Which date has the lowest price in economy?",
         indirect=(
-            f"My holiday is in {grid.name} and I am free to fly {ends} whenever it costs least (economy, "
-            "alone). Tell me the date as YYYY-MM-DD.",
+            f"My holiday is in {grid.name} and I am free to fly {ends} whenever it costs least (economy, alone). Tell "
+            "me the date as YYYY-MM-DD.",
         ),
     )
 
@@ -210,8 +211,8 @@ def not_running(draw: Draw) -> WebTask | None:
         f"Book flight {flight['number']} {route.words} for {full(person)}, economy. {LIGHT}",
         f"{full(person)} needs flight {flight['number']} {route.words}, no other. Book it in economy. {LIGHT}",
         indirect=(
-            f"{full(person)} has told everybody about coming on {flight['number']} {route.words}, so it "
-            f"must be that one. See that there is a seat in economy. {LIGHT}",
+            f"{full(person)} has told everybody about coming on {flight['number']} {route.words}, so it must be that "
+            f"one. See that there is a seat in economy. {LIGHT}",
         ),
     )
 
@@ -235,8 +236,8 @@ def too_early(draw: Draw) -> WebTask | None:
         f"that arrives by then. {LIGHT}",
         f"Book an economy flight {route.words} for {full(person)} that arrives no later than {latest}. {LIGHT}",
         indirect=(
-            f"Somebody waits for {full(person)} in {route.dest['name']} until {latest} and not a minute "
-            f"longer. Get them there {route.words}, in economy, for as little as that costs. {LIGHT}",
+            f"Somebody waits for {full(person)} in {route.dest['name']} until {latest} and not a minute longer. Get "
+            f"them there {route.words}, in economy, for as little as that costs. {LIGHT}",
         ),
     )
 
@@ -256,8 +257,8 @@ def beyond_sale(draw: Draw) -> WebTask | None:
         f"Book the cheapest economy flight from {cities[0]['name']} to {cities[1]['name']} on {in_words(day)} for "
         f"{full(person)}. {LIGHT}",
         indirect=(
-            f"{full(person)} likes to plan ahead: get them from {cities[0]['name']} to "
-            f"{cities[1]['name']} on {in_words(day)}, in economy, for as little as it costs. {LIGHT}",
+            f"{full(person)} likes to plan ahead: get them from {cities[0]['name']} to {cities[1]['name']} on "
+            f"{in_words(day)}, in economy, for as little as it costs. {LIGHT}",
         ),
     )
 

@@ -74,8 +74,8 @@ def hotel_total(draw: Draw) -> WebTask | None:
         "nights.",
         f"What is the lowest total in EUR for a room in {city['name']} {between(nights)}?",
         indirect=(
-            f"If I take the least that is asked for a room in {city['name']} {between(nights)} and eat "
-            "elsewhere, how many EUR do I pay in the end?",
+            f"If I take the least that is asked for a room in {city['name']} {between(nights)} and eat elsewhere, how "
+            "many EUR do I pay in the end?",
         ),
     )
 
@@ -98,8 +98,8 @@ def best_rated(draw: Draw) -> WebTask | None:
         f"Which hotel in {city['name']} with {what} has the best rating among those that are free {between(nights)}?",
         f"Name the best rated hotel with {what} in {city['name']} that has a room {between(nights)}.",
         indirect=(
-            f"I will not stay in {city['name']} {between(nights)} without {what}. Of what I can have "
-            "then, where were people most content?",
+            f"I will not stay in {city['name']} {between(nights)} without {what}. Of what I can have then, where were "
+            "people most content?",
         ),
     )
 
@@ -128,8 +128,8 @@ def first_full_night(draw: Draw) -> WebTask | None:
         f"{room['hotel']} ({room['city']}) has a {room['name']} room. From when on, first, can it not be had for a "
         "night?",
         indirect=(
-            f"I could sleep any night in the {room['name']} room of {room['hotel']} in {room['city']}, as "
-            "long as nobody else does. On which night (YYYY-MM-DD) is that first the case?",
+            f"I could sleep any night in the {room['name']} room of {room['hotel']} in {room['city']}, as long as "
+            "nobody else does. On which night (YYYY-MM-DD) is that first the case?",
         ),
     )
 
@@ -183,9 +183,8 @@ def room_stars(draw: Draw) -> WebTask | None:
         f"In {city['name']}, {between(nights)}: 3 stars at least, {amenity}, free cancellation, and as cheap as that "
         "gets. Book it.",
         indirect=(
-            f"I may have to call off my stay in {city['name']} {between(nights)} and want nothing to pay "
-            f"then. I need {amenity}, and at least 3 stars. Among all that has this, money decides. See "
-            "to it.",
+            f"I may have to call off my stay in {city['name']} {between(nights)} and want nothing to pay then. I need "
+            f"{amenity}, and at least 3 stars. Among all that has this, money decides. See to it.",
         ),
     )
     options: dict[str, str | bool] = {"stars": "3 or more", "amenity": amenity, "free": True}
@@ -209,8 +208,8 @@ def room_central(draw: Draw) -> WebTask | None:
         f"My budget for {city['name']} {between(nights)} is EUR {budget} in all, without breakfast. Book the most "
         "central hotel within it.",
         indirect=(
-            f"I walk everywhere in {city['name']} {between(nights)} and do not want to walk far to the "
-            f"centre; EUR {budget} is all that I have for the room. See to it.",
+            f"I walk everywhere in {city['name']} {between(nights)} and do not want to walk far to the centre; EUR "
+            f"{budget} is all that I have for the room. See to it.",
         ),
     )
     return _book(draw, prompt, city["name"], nights, best, pick="km", budget=budget)
@@ -228,8 +227,8 @@ def room_rated_breakfast(draw: Draw) -> WebTask | None:
         f"Book the best rated hotel in {city['name']} {between(nights)}.",
         f"Only the best rating will do: book that hotel in {city['name']} {between(nights)}.",
         indirect=(
-            f"Where in {city['name']}, of all that is free {between(nights)}, were people most content? I "
-            "want to stay there.",
+            f"Where in {city['name']}, of all that is free {between(nights)}, were people most content? I want to stay "
+            "there.",
         ),
     )
     return _book(draw, prompt, city["name"], nights, best, pick="rating", highest=True, breakfast=True, wishes=wishes)
@@ -253,8 +252,8 @@ def named_room(draw: Draw) -> WebTask | None:
         f"{guest} wants to stay at {offer.hotel['name']}, {city['name']}, {between(nights)}: the {room['name']} room, "
         "breakfast included. Book it.",
         indirect=(
-            f"{guest} was happy in the {room['name']} room of {offer.hotel['name']} in {city['name']}, "
-            f"and had breakfast there. It should be the same {between(nights)}.",
+            f"{guest} was happy in the {room['name']} room of {offer.hotel['name']} in {city['name']}, and had "
+            f"breakfast there. It should be the same {between(nights)}.",
         ),
     )
 
@@ -279,8 +278,8 @@ def over_budget(draw: Draw) -> WebTask | None:
         f"Book a hotel in {city['name']} {between(nights)} for at most EUR {budget} in all; the main guest is {guest}.",
         f"{guest} has EUR {budget} for a room in {city['name']} {between(nights)}. Book one within that.",
         indirect=(
-            f"Get {guest} a room in {city['name']} {between(nights)} so that of EUR {budget} nothing is "
-            "missing in the end.",
+            f"Get {guest} a room in {city['name']} {between(nights)} so that of EUR {budget} nothing is missing in the "
+            "end.",
         ),
     )
 
@@ -302,8 +301,8 @@ def no_such_hotel(draw: Draw) -> WebTask | None:
     prompt = draw.say(
         f"Book any hotel in {city['name']} {between(nights)} with {stars} stars or more and {amenity}, for {guest}.",
         indirect=(
-            f"{guest} stays in {city['name']} {between(nights)} and is used to {amenity} and to {stars} "
-            "stars at least. Get them a room; which one is all the same.",
+            f"{guest} stays in {city['name']} {between(nights)} and is used to {amenity} and to {stars} stars at "
+            "least. Get them a room; which one is all the same.",
         ),
     )
 

@@ -94,8 +94,8 @@ def refund_amount(draw: Draw) -> WebTask | None:
         f"How many euros would cancelling {one['hotel']} and {two['hotel']} today pay back together? I only want to "
         "know.",
         indirect=(
-            f"Suppose I stayed at home, and called off {one['hotel']} and {two['hotel']} today. How many "
-            "EUR would I see again in all? It is only an idea so far.",
+            f"Suppose I stayed at home, and called off {one['hotel']} and {two['hotel']} today. How many EUR would I "
+            "see again in all? It is only an idea so far.",
         ),
     )
 
@@ -176,8 +176,8 @@ def breakfast(draw: Draw) -> WebTask | None:
         f"Add breakfast to my {words} and tell me the new total in EUR.",
         f"I want breakfast during the {words}. Book it and answer with what the stay costs then, in EUR.",
         indirect=(
-            f"I shall not want to look for a bakery in the morning during the {words}. See to it, and "
-            "tell me what I pay in all then, in EUR.",
+            f"I shall not want to look for a bakery in the morning during the {words}. See to it, and tell me what I "
+            "pay in all then, in EUR.",
         ),
     )
 
@@ -237,9 +237,9 @@ def rebook_cheaper(draw: Draw) -> WebTask | None:
         f"Replace my {words} by the cheapest there is in {stay['city']}: same nights, same number of guests, same main "
         "guest, no breakfast. The old one must be cancelled.",
         indirect=(
-            f"I pay too much for the {words}. In {stay['city']} nothing should cost less than where I "
-            "sleep those nights, without breakfast, with as many guests as before and in the same name; "
-            "and I sleep in one place only.",
+            f"I pay too much for the {words}. In {stay['city']} nothing should cost less than where I sleep those "
+            "nights, without breakfast, with as many guests as before and in the same name; and I sleep in one place "
+            "only.",
         ),
     )
 

@@ -76,8 +76,8 @@ def new_passport(draw: Draw) -> WebTask | None:
         f"Change the passport number of the saved traveller {name} to {passport}. Trips already booked stay as they "
         "are.",
         indirect=(
-            f"{name} will be turned away at the border with the passport that the site knows; the valid "
-            f"one is {passport}. What is booked already is settled otherwise.",
+            f"{name} will be turned away at the border with the passport that the site knows; the valid one is "
+            f"{passport}. What is booked already is settled otherwise.",
         ),
     )
 

@@ -132,9 +132,8 @@ def cancel_flex(draw: Draw) -> WebTask | None:
         f"Cancel the first of my coming trips from {home} that pays everything back when it is cancelled.",
         f"One of my coming trips from {home} must go. Cancel the earliest one whose price is refunded in full.",
         indirect=(
-            f"One of my coming trips from {home} must not take place, and I do not want to lose money by that. "
-            "Where there "
-            "is a choice, it is the one that would begin first.",
+            f"One of my coming trips from {home} must not take place, and I do not want to lose money by that. Where "
+            "there is a choice, it is the one that would begin first.",
         ),
     )
 
@@ -208,8 +207,8 @@ def change_seat(draw: Draw) -> WebTask | None:
         f"Move {name} to any free {kind} seat in rows {low} to {low + 2} on the flight {way} of the {words}.",
         f"On the {words}, flight {way}: {name} wants to sit on a {kind} seat in row {low}, {low + 1} or {low + 2}.",
         indirect=(
-            f"{name} is not content with the place on the way {way}, {words}. It should be a {kind} seat, "
-            f"and no further to the front than row {low}, nor further back than row {low + 2}.",
+            f"{name} is not content with the place on the way {way}, {words}. It should be a {kind} seat, and no "
+            f"further to the front than row {low}, nor further back than row {low + 2}.",
         ),
     )
 
@@ -265,8 +264,8 @@ def change_flight(draw: Draw) -> WebTask | None:
         f"Change my {words}: I want to fly {way} on {in_words(day)} instead, as {'early' if first else 'late'} as "
         "possible.",
         indirect=(
-            f"I cannot fly {way} on the day of my {words}, only on {in_words(day)}. That day I want to be "
-            f"in the air {'before all others' if first else 'after all others'}.",
+            f"I cannot fly {way} on the day of my {words}, only on {in_words(day)}. That day I want to be in the air "
+            f"{'before all others' if first else 'after all others'}.",
         ),
     )
 
@@ -307,8 +306,8 @@ def light_change(draw: Draw) -> WebTask | None:
         f"I want to leave on {in_words(day)} already: change the flight out of the {words}, without booking anything "
         "new.",
         indirect=(
-            f"I cannot leave on the day of my {words}, but only on {in_words(day)}. I will neither give "
-            "it up nor pay for another, so it must be moved.",
+            f"I cannot leave on the day of my {words}, but only on {in_words(day)}. I will neither give it up nor pay "
+            "for another, so it must be moved.",
         ),
     )
 

@@ -37,8 +37,8 @@ def new_contact(draw: Draw) -> WebTask | None:
         f"Make a contact of {mail['sender']}: name, e-mail, phone and role (the profession, one word) are in their "
         "mail.",
         indirect=(
-            f"{mail['sender']} and I have met, and I want to be able to reach them: by mail, by phone, "
-            "and knowing what they do (one word).",
+            f"{mail['sender']} and I have met, and I want to be able to reach them: by mail, by phone, and knowing "
+            "what they do (one word).",
         ),
     )
 
@@ -94,8 +94,8 @@ def delete_contact(draw: Draw) -> WebTask | None:
         f"Remove the {who['role']} from my contacts.",
         f"I no longer need the contact of my {who['role']}. Delete it.",
         indirect=(
-            f"I have another {who['role']} now and shall never write to the old one again: my contacts "
-            "need not know them.",
+            f"I have another {who['role']} now and shall never write to the old one again: my contacts need not know "
+            "them.",
         ),
     )
 
@@ -122,10 +122,9 @@ def new_rule(draw: Draw) -> WebTask | None:
         f"Make a rule: new mail that {what} shall get the label {label}{' and go to the archive' if folder else ''}.",
         f"From now on, whenever a mail {what}, label it {label}{also}. Make a rule for that.",
         indirect=(
-            "I am tired of sorting by hand. What "
-            f"{what.replace('has', 'will have').replace('comes', 'will come')} is "
-            f"“{label}”{', and need not wait in the inbox but goes to the archive' if folder else ''}; "
-            "let the mailbox see to it itself.",
+            f"I am tired of sorting by hand. What {what.replace('has', 'will have').replace('comes', 'will come')} is "
+            f"“{label}”{', and need not wait in the inbox but goes to the archive' if folder else ''}; let the mailbox "
+            "see to it itself.",
         ),
     )
 

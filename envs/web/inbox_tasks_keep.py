@@ -89,8 +89,8 @@ def not_spam(draw: Draw) -> WebTask | None:
         f"A mail from {mail['sender']} landed in the spam folder by mistake. Move it to the inbox.",
         f"{mail['sender']} wrote to me about keys, but the mail is among spam. Get it back into the inbox.",
         indirect=(
-            f"{mail['sender']} is sure to have written to me about keys, and no spammer. Why do I not "
-            "find that mail with the others? Set it right.",
+            f"{mail['sender']} is sure to have written to me about keys, and no spammer. Why do I not find that mail "
+            "with the others? Set it right.",
         ),
     )
 
@@ -164,8 +164,8 @@ def old_newsletters(draw: Draw) -> WebTask | None:
         f"Delete every issue of {name} that was sent before {day}, and no other.",
         f"Throw away the issues of {name} from before {day}; I want to keep the later ones.",
         indirect=(
-            f"I shall never open the issues of {name} from the time before {day} again; they only take up "
-            "room. The later ones I still want.",
+            f"I shall never open the issues of {name} from the time before {day} again; they only take up room. The "
+            "later ones I still want.",
         ),
     )
 
@@ -192,8 +192,8 @@ def all_newsletters(draw: Draw) -> WebTask | None:
         f"{button} every newsletter (those of {listed}) that was sent before {day}.",
         f"My newsletters come from {listed}. {button} all their issues from before {day} and keep the later ones.",
         indirect=(
-            f"What {listed} sent before {day} is old news. {button} it, all of it, and leave the later "
-            "issues where they are.",
+            f"What {listed} sent before {day} is old news. {button} it, all of it, and leave the later issues where "
+            "they are.",
         ),
     )
 
@@ -249,8 +249,8 @@ def new_label(draw: Draw) -> WebTask | None:
         f"I want one label for all that is about {project}: make it, named like the project, and add it to each mail "
         f"in the inbox whose subject mentions {project}.",
         indirect=(
-            f"All that the inbox has with {project} in the subject should be found under one label, which "
-            f"does not exist yet; let it be called “{project}”.",
+            f"All that the inbox has with {project} in the subject should be found under one label, which does not "
+            f"exist yet; let it be called “{project}”.",
         ),
     )
 
@@ -317,9 +317,9 @@ def star_and_archive(draw: Draw) -> WebTask | None:
         f"Tidy up {project}. The deadline mail gets a star, the mail with the door code goes to the archive, and the "
         f"request for a document gets the label {label}.",
         indirect=(
-            f"About {project}: I must not overlook by when it is due, so that mail gets a star; I know "
-            "the code by heart, so that mail can leave the inbox for the archive; and what is wanted "
-            f"from me should be found under “{label}”.",
+            f"About {project}: I must not overlook by when it is due, so that mail gets a star; I know the code by "
+            "heart, so that mail can leave the inbox for the archive; and what is wanted from me should be found under "
+            f"“{label}”.",
         ),
     )
 

@@ -44,8 +44,8 @@ def forward_invoice(draw: Draw) -> WebTask | None:
         f"My {who['role']} needs the newest invoice of {mail['sender']}: forward it, and put the label {label} on the "
         "mail that I got.",
         indirect=(
-            f"My {who['role']} should see what {mail['sender']} billed me for last: the mail as it came. "
-            f"In my inbox it counts as “{label}” from now on.",
+            f"My {who['role']} should see what {mail['sender']} billed me for last: the mail as it came. In my inbox "
+            f"it counts as “{label}” from now on.",
         ),
     )
 
@@ -77,9 +77,9 @@ def reply_and_file(draw: Draw) -> WebTask | None:
         f"Reply to the question about {project} with the deadline of that project (only the date, YYYY-MM-DD), then "
         "archive both the question and the mail with the deadline.",
         indirect=(
-            f"Somebody waits for a word on {project}: until when? Tell them by a reply that is only the "
-            "date (YYYY-MM-DD). With that, neither this question nor the mail that knows the day need "
-            "stay in the inbox: archive both.",
+            f"Somebody waits for a word on {project}: until when? Tell them by a reply that is only the date "
+            "(YYYY-MM-DD). With that, neither this question nor the mail that knows the day need stay in the inbox: "
+            "archive both.",
         ),
     )
 
@@ -110,9 +110,8 @@ def meeting_to_everyone(draw: Draw) -> WebTask | None:
         f"Write to my {one['role']}, with a copy to my {two['role']}, when the next meeting about {project} is. "
         f"Subject: {project} meeting. Text: only day and time, as YYYY-MM-DD HH:MM.",
         indirect=(
-            f"My {one['role']} does not know when they next meet about {project}, and my {two['role']} "
-            f"should be able to read along (Cc). Subject: {project} meeting. Text: only day and time, as "
-            "YYYY-MM-DD HH:MM.",
+            f"My {one['role']} does not know when they next meet about {project}, and my {two['role']} should be able "
+            f"to read along (Cc). Subject: {project} meeting. Text: only day and time, as YYYY-MM-DD HH:MM.",
         ),
     )
 
@@ -144,8 +143,8 @@ def invoices_round(draw: Draw) -> WebTask | None:
         f"My {who['role']} wants every invoice of {mail['sender']} that is in the inbox: forward each, then archive "
         "each.",
         indirect=(
-            f"My {who['role']} does the books for {mail['sender']} from now on: let them have each "
-            "invoice of theirs from the inbox as it came, mail by mail, and archive what is passed on.",
+            f"My {who['role']} does the books for {mail['sender']} from now on: let them have each invoice of theirs "
+            "from the inbox as it came, mail by mail, and archive what is passed on.",
         ),
     )
 
@@ -181,9 +180,8 @@ def answer_everyone(draw: Draw) -> WebTask | None:
         f"I was asked until when parts of {names} can be handed in. Reply to each of the three mails with the right "
         "deadline, which was sent around by mail (only the date, as YYYY-MM-DD), and star the three questions.",
         indirect=(
-            f"Three colleagues, of {names}, do not know how much time they have, though it was sent "
-            "around. Answer each question with the right day (only the date, as YYYY-MM-DD), and give "
-            "the three questions a star.",
+            f"Three colleagues, of {names}, do not know how much time they have, though it was sent around. Answer "
+            "each question with the right day (only the date, as YYYY-MM-DD), and give the three questions a star.",
         ),
     )
 
@@ -228,9 +226,9 @@ def hand_over(draw: Draw) -> WebTask | None:
         f"{heir['name']}; make a label “{label}” and put it on both of these mails; and set the automatic reply to: "
         f"{text}",
         indirect=(
-            f"{project} is no longer mine but that of my {heir['role']}, who needs two mails from me as "
-            "they came: by when it is due, and how the door opens. Both should be found under the new "
-            f"label “{label}”. Whoever writes to me shall read at once: {text}",
+            f"{project} is no longer mine but that of my {heir['role']}, who needs two mails from me as they came: by "
+            f"when it is due, and how the door opens. Both should be found under the new label “{label}”. Whoever "
+            f"writes to me shall read at once: {text}",
         ),
     )
 
@@ -273,9 +271,8 @@ def clean_up(draw: Draw) -> WebTask | None:
         f"on all invoices from {firm}, and move the mail from {ham['sender']} that landed among spam by mistake to the "
         "inbox.",
         indirect=(
-            f"My mailbox is a mess. What {senders[0]} and {senders[1]} sent before {day} can go; all that "
-            f"{firm} billed "
-            f"should be found under Receipts; and {ham['sender']} is no spammer, though one mail of theirs is "
+            f"My mailbox is a mess. What {senders[0]} and {senders[1]} sent before {day} can go; all that {firm} "
+            f"billed should be found under Receipts; and {ham['sender']} is no spammer, though one mail of theirs is "
             "treated so.",
         ),
     )

@@ -276,8 +276,8 @@ def reply_sender(draw: Draw) -> WebTask | None:
         f"What phone number do my contacts have for the sender of the mail “{mail['subject']}”?",
         f"I want to call whoever sent “{mail['subject']}”. Which number stands in my contacts?",
         indirect=(
-            f"I would rather talk than write to the person behind {hints.mail(draw, mail)}. What do I "
-            "dial, by my contacts?",
+            f"I would rather talk than write to the person behind {hints.mail(draw, mail)}. What do I dial, by my "
+            "contacts?",
         ),
     )
 
@@ -300,8 +300,8 @@ def nothing_like_it(draw: Draw) -> WebTask | None:
         f"What is the door code for {project}, according to my mail?",
         f"Star the mail about the next meeting of {project}.",
         indirect=(
-            f"Everybody who works on {project} is waiting outside, and one mail of mine has the code of "
-            "the door. What do I type?",
+            f"Everybody who works on {project} is waiting outside, and one mail of mine has the code of the door. What "
+            "do I type?",
         ),
     )
 

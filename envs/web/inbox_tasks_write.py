@@ -51,9 +51,8 @@ def compose(draw: Draw) -> WebTask | None:
         f"Write to {who['name']}{copy}. Subject: {subject}. Text: {text}",
         f"Send {who['name']} a mail{copy} with the subject “{subject}” that says just this: {text}",
         indirect=(
-            f"Let {who['name']} know: "
-            f"{text}{' My ' + other['role'] + ' should read along (Cc).' if other else ''} Call it "
-            f"“{subject}”.",
+            f"Let {who['name']} know: {text}{' My ' + other['role'] + ' should read along (Cc).' if other else ''} "
+            f"Call it “{subject}”.",
         ),
     )
 
@@ -77,8 +76,8 @@ def compose_role(draw: Draw) -> WebTask | None:
         f"The {who['role']} among my contacts needs {file['name']}. Mail it, with the subject “{subject}” and this "
         f"text: {text}",
         indirect=(
-            f"Without {file['name']} my {who['role']} cannot go on. Let them have it, called “{subject}”, "
-            f"with these words: {text}",
+            f"Without {file['name']} my {who['role']} cannot go on. Let them have it, called “{subject}”, with these "
+            f"words: {text}",
         ),
     )
 
@@ -229,8 +228,8 @@ def reply_with_date(draw: Draw) -> WebTask | None:
         f"Somebody asked me for the deadline of {project}. It is in a mail from {source['sender']}. Reply with nothing "
         "but the date (YYYY-MM-DD).",
         indirect=(
-            f"Somebody would like to know how long they have for {project}, and there is a mail that "
-            "knows. Tell them the day: YYYY-MM-DD, without another word.",
+            f"Somebody would like to know how long they have for {project}, and there is a mail that knows. Tell them "
+            "the day: YYYY-MM-DD, without another word.",
         ),
     )
 
@@ -258,8 +257,8 @@ def send_what_was_asked(draw: Draw) -> WebTask | None:
         f"attached and this text: {text}",
         f"Look at {named(mail)} and reply with the newest version of what is asked for. Text: {text}",
         indirect=(
-            f"Somebody waits for a document of {project_of(mail)}. Let them have it, in its last version, as a "
-            f"reply with this text: {text}",
+            f"Somebody waits for a document of {project_of(mail)}. Let them have it, in its last version, as a reply "
+            f"with this text: {text}",
         ),
     )
 

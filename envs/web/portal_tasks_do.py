@@ -52,15 +52,12 @@ def _decide_by_policy(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Decide the pending requests for {kind} in Operations by the {_POLICIES[kind]} in the wiki: what costs no "
-        "more than "
-        f"its Limit is approved without a note, the rest is rejected with the note “{note}”.",
-        f"The wiki's {_POLICIES[kind]} has a Limit. Approve (no note) every pending {kind} request in Operations "
-        "that keeps to "
-        f"it, and reject every other with the note “{note}”.",
+        f"more than its Limit is approved without a note, the rest is rejected with the note “{note}”.",
+        f"The wiki's {_POLICIES[kind]} has a Limit. Approve (no note) every pending {kind} request in Operations that "
+        f"keeps to it, and reject every other with the note “{note}”.",
         indirect=(
-            f"People wait to hear whether they get their {kind}. The {_POLICIES[kind]} of the wiki has "
-            "the Limit up to which they do, and then there is nothing to say; all others should read "
-            f"“{note}” and get nothing.",
+            f"People wait to hear whether they get their {kind}. The {_POLICIES[kind]} of the wiki has the Limit up to "
+            f"which they do, and then there is nothing to say; all others should read “{note}” and get nothing.",
         ),
     )
     made = [decided(yes, "approved", app="admin"), decided(no, "rejected", note, app="admin")]
@@ -89,14 +86,12 @@ def _decide_one(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Decide request {row['id']} in Operations: approved if it costs no more than the Limit of the "
-        f"{_POLICIES[kind]} in "
-        f"the wiki, otherwise rejected. Either way the note is “{note}”.",
-        f"Request {row['id']} in Operations falls under the wiki's {_POLICIES[kind]}. Approve it if it keeps to "
-        "the Limit "
-        f"there, else reject it; write the note “{note}” in both cases.",
+        f"{_POLICIES[kind]} in the wiki, otherwise rejected. Either way the note is “{note}”.",
+        f"Request {row['id']} in Operations falls under the wiki's {_POLICIES[kind]}. Approve it if it keeps to the "
+        f"Limit there, else reject it; write the note “{note}” in both cases.",
         indirect=(
-            f"Does request {row['id']} keep to the Limit of the {_POLICIES[kind]}? The wiki knows that, "
-            f"and whoever asked should get it or not, accordingly; they read “{note}” in either case.",
+            f"Does request {row['id']} keep to the Limit of the {_POLICIES[kind]}? The wiki knows that, and whoever "
+            f"asked should get it or not, accordingly; they read “{note}” in either case.",
         ),
     )
     return WebTask(prompt, solve, goals, rules)
@@ -130,15 +125,13 @@ def _office_to_team(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"The team {team['name']} moves to the office with {words} (see the wiki's List of offices). Set the "
-        "team's city in "
-        "Operations to the city of that office.",
+        f"The team {team['name']} moves to the office with {words} (see the wiki's List of offices). Set the team's "
+        "city in Operations to the city of that office.",
         f"In Operations, change the city of the team {team['name']} to the one where the office with {words} is, "
-        "according to "
-        "the wiki.",
+        "according to the wiki.",
         indirect=(
-            f"The team {team['name']} packs: it goes where the office with {words} is, as the wiki's List "
-            "of offices has it. Operations still believes in another city.",
+            f"The team {team['name']} packs: it goes where the office with {words} is, as the wiki's List of offices "
+            "has it. Operations still believes in another city.",
         ),
     )
     goals, rules = change("team", [team], {"city": best.facts["City"]}, "name", app="admin")
@@ -163,15 +156,13 @@ def _sum_of_two(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"How much do order #{order['id']} in the shop (its total) and the {asset['kind']} {asset['serial']} in "
-        "Operations cost "
-        "together, in dollars? Give the number only.",
-        f"Add the total of the shop's order #{order['id']} to the price of the asset {asset['serial']} in "
-        "Operations. Give the "
-        "number of dollars only.",
+        "Operations cost together, in dollars? Give the number only.",
+        f"Add the total of the shop's order #{order['id']} to the price of the asset {asset['serial']} in Operations. "
+        "Give the number of dollars only.",
         indirect=(
             f"What would I still have if I had neither paid for order #{order['id']} in the shop nor for "
-            f"{hints.asset(draw, asset, 'admin')}, of which Operations knows? The number of dollars that "
-            "both took together will do.",
+            f"{hints.asset(draw, asset, 'admin')}, of which Operations knows? The number of dollars that both took "
+            "together will do.",
         ),
     )
     return WebTask(prompt, solve, answer=Answer("number", f"{(order['total'] + asset['price']) / 100:.2f}"))
@@ -205,16 +196,14 @@ def _within_limit(draw: Draw) -> WebTask | None:
 
     said = ", ".join(row["name"] for row in products)
     prompt = draw.say(
-        "Only one of these products costs, in the shop, no more than a tenth of the Limit of the wiki's "
-        f"{limit_page}: {said}. "
-        f"Add its name, and nothing else, as a comment to ticket {ticket['id']} in Operations.",
-        f"A tenth of the Limit in the wiki's {limit_page} may be spent. Which of these products does that buy: "
-        f"{said}? Put the "
-        f"name of the one into a comment on ticket {ticket['id']} in Operations, without other words.",
+        f"Only one of these products costs, in the shop, no more than a tenth of the Limit of the wiki's {limit_page}: "
+        f"{said}. Add its name, and nothing else, as a comment to ticket {ticket['id']} in Operations.",
+        f"A tenth of the Limit in the wiki's {limit_page} may be spent. Which of these products does that buy: {said}? "
+        f"Put the name of the one into a comment on ticket {ticket['id']} in Operations, without other words.",
         indirect=(
-            f"We give away something for a tenth of what the {limit_page} in the wiki has as its Limit, "
-            f"at most. Of {said}, the shop has just one for so little. Whoever works on ticket "
-            f"{ticket['id']} in Operations waits to read its name there, and nothing else.",
+            f"We give away something for a tenth of what the {limit_page} in the wiki has as its Limit, at most. Of "
+            f"{said}, the shop has just one for so little. Whoever works on ticket {ticket['id']} in Operations waits "
+            "to read its name there, and nothing else.",
         ),
     )
     return WebTask(prompt, solve, goals, rules, steps=16)
@@ -254,15 +243,13 @@ def _missing_policy(draw: Draw) -> WebTask | None:
         yield from pilot.impossible()
 
     prompt = draw.say(
-        f"Decide request {row['id']} in Operations: approved if it costs no more than the Limit of the {title} in "
-        "the wiki, "
-        f"otherwise rejected. Either way the note is “by the {title}”.",
-        f"Request {row['id']} in Operations falls under the wiki's {title}. Approve it if it keeps to the Limit "
-        "there, else "
-        f"reject it; write the note “by the {title}” in both cases.",
+        f"Decide request {row['id']} in Operations: approved if it costs no more than the Limit of the {title} in the "
+        f"wiki, otherwise rejected. Either way the note is “by the {title}”.",
+        f"Request {row['id']} in Operations falls under the wiki's {title}. Approve it if it keeps to the Limit there, "
+        f"else reject it; write the note “by the {title}” in both cases.",
         indirect=(
-            f"Does request {row['id']} keep to the Limit of the {title}? The wiki knows that, and whoever "
-            f"asked should get it or not, accordingly; they read “by the {title}” in either case.",
+            f"Does request {row['id']} keep to the Limit of the {title}? The wiki knows that, and whoever asked should "
+            f"get it or not, accordingly; they read “by the {title}” in either case.",
         ),
     )
     return WebTask(prompt, solve, infeasible=True)

@@ -47,12 +47,10 @@ def _told(draw: Draw) -> tuple[sqlite3.Row, str]:
 
 def _ask_to_mail(draw: Draw, what: str, where: str, who: sqlite3.Row, subject: str) -> str:
     return draw.say(
-        f"Find out {what} ({where}) and mail it to {who['name']}. The subject is “{subject}”; the text is the "
-        "answer and "
-        "nothing else.",
-        f"{who['name']} wants to know {what}; {where} says it. Send a mail with the subject “{subject}” whose text "
-        "is just "
-        "the answer.",
+        f"Find out {what} ({where}) and mail it to {who['name']}. The subject is “{subject}”; the text is the answer "
+        "and nothing else.",
+        f"{who['name']} wants to know {what}; {where} says it. Send a mail with the subject “{subject}” whose text is "
+        "just the answer.",
         indirect=(
             f"My {who['role']} will not stop asking for {what}, and {where} has it. Put an end to that by a mail whose "
             f"subject is “{subject}”, and whose text is the bare answer.",
@@ -156,16 +154,13 @@ def _mail_to_page(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"A mail says when all parts of {name} are due. Create a page “{name}” in the wiki with the text “All "
-        "parts are due "
-        "on DAY.”, with that day in the form 2026-12-31.",
-        f"Make a wiki page titled “{name}”. Its text is “All parts are due on DAY.”; the day (like 2026-12-31) is "
-        "in the mail "
-        f"“{mail['subject']}”.",
+        f"A mail says when all parts of {name} are due. Create a page “{name}” in the wiki with the text “All parts "
+        "are due on DAY.”, with that day in the form 2026-12-31.",
+        f"Make a wiki page titled “{name}”. Its text is “All parts are due on DAY.”; the day (like 2026-12-31) is in "
+        f"the mail “{mail['subject']}”.",
         indirect=(
-            f"Nobody remembers until when all parts of {name} are wanted, though it was said by mail. The "
-            f"wiki should have it, as a page “{name}”: “All parts are due on DAY.”, with the day like "
-            "2026-12-31.",
+            f"Nobody remembers until when all parts of {name} are wanted, though it was said by mail. The wiki should "
+            f"have it, as a page “{name}”: “All parts are due on DAY.”, with the day like 2026-12-31.",
         ),
     )
     return WebTask(prompt, solve, goals, rules)
@@ -193,13 +188,11 @@ def _mail_to_project(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"{article.title} must be ready when {project_of(mail)} is due, says the mail “{mail['subject']}”. Set the "
-        "Deadline on "
-        f"the wiki's page {article.title} to that day.",
+        f"Deadline on the wiki's page {article.title} to that day.",
         f"On the wiki's page {article.title}, the Deadline becomes the day that the mail “{mail['subject']}” names.",
         indirect=(
-            f"On {hints.article(draw, article, 'wiki', without='Deadline')} of the wiki, the Deadline is "
-            f"no longer right. It must be ready when {project_of(mail)} is due, and a mail says when that "
-            "is.",
+            f"On {hints.article(draw, article, 'wiki', without='Deadline')} of the wiki, the Deadline is no longer "
+            f"right. It must be ready when {project_of(mail)} is due, and a mail says when that is.",
         ),
     )
     body = article.body.replace(f"| Deadline | {old}", f"| Deadline | {day}")
@@ -226,15 +219,13 @@ def _code_to_ticket(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"The mail “{mail['subject']}” has a code. Add it as a comment to ticket {row['id']} in Operations: the "
-        "code only.",
-        f"Ticket {row['id']} in Operations needs the code of the mail “{mail['subject']}”. Put the code, and "
-        "nothing else, into "
-        "a comment.",
+        f"The mail “{mail['subject']}” has a code. Add it as a comment to ticket {row['id']} in Operations: the code "
+        "only.",
+        f"Ticket {row['id']} in Operations needs the code of the mail “{mail['subject']}”. Put the code, and nothing "
+        "else, into a comment.",
         indirect=(
-            f"Whoever works on ticket {row['id']} in Operations stands before a locked door of "
-            f"{project_of(mail)}; my mail has the code. Let them read it there, as a comment that is the "
-            "code and nothing else.",
+            f"Whoever works on ticket {row['id']} in Operations stands before a locked door of {project_of(mail)}; my "
+            "mail has the code. Let them read it there, as a comment that is the code and nothing else.",
         ),
     )
     return WebTask(prompt, solve, goals, rules, steps=10)
@@ -282,20 +273,17 @@ def _spread_code(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"The mail “{mail['subject']}” has a code. Create the wiki page “{title}” with the text “The code is "
-        "CODE.”, add "
-        f"the code (only the code) as a comment to ticket {row['id']} in Operations, give that ticket the priority "
-        "high, "
-        f"and reply to the mail: {text}",
-        f"Pass on the code of the mail “{mail['subject']}”: as a comment on ticket {row['id']} in Operations "
-        "(nothing but "
-        f"the code), which also gets the priority high, and as a new wiki page “{title}” that says “The code is CODE.” "
-        f"Then reply to the mail: {text}",
+        f"The mail “{mail['subject']}” has a code. Create the wiki page “{title}” with the text “The code is CODE.”, "
+        f"add the code (only the code) as a comment to ticket {row['id']} in Operations, give that ticket the priority "
+        f"high, and reply to the mail: {text}",
+        f"Pass on the code of the mail “{mail['subject']}”: as a comment on ticket {row['id']} in Operations (nothing "
+        f"but the code), which also gets the priority high, and as a new wiki page “{title}” that says “The code is "
+        f"CODE.” Then reply to the mail: {text}",
         indirect=(
-            f"The door code of {project_of(mail)} is in one of my mails, and three should have it: the "
-            f"wiki, as a page “{title}” that says “The code is CODE.”; whoever works on ticket "
-            f"{row['id']} in Operations, as a comment that is just the code, and that ticket's priority "
-            f"is high from now on; and who wrote to me should read, as a reply: {text}",
+            f"The door code of {project_of(mail)} is in one of my mails, and three should have it: the wiki, as a page "
+            f"“{title}” that says “The code is CODE.”; whoever works on ticket {row['id']} in Operations, as a comment "
+            "that is just the code, and that ticket's priority is high from now on; and who wrote to me should read, "
+            f"as a reply: {text}",
         ),
     )
     return WebTask(prompt, solve, goals, rules, steps=21)
@@ -318,15 +306,12 @@ def _product_page(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Create a wiki page “{row['name']}” with the text “{column}: …”, completed with the {words} that the shop "
-        "gives for "
-        "that product.",
-        f"The wiki needs a page about the product {row['name']}. Its title is the product's name, its text "
-        f"“{column}: …” with "
-        f"the {words} from the shop.",
+        "gives for that product.",
+        f"The wiki needs a page about the product {row['name']}. Its title is the product's name, its text “{column}: "
+        f"…” with the {words} from the shop.",
         indirect=(
-            f"Nobody in the house knows which {words} "
-            f"{hints.product(draw, row['id'], 'shop', without=words)} in the shop has. The wiki should "
-            f"say it, on a page called like the product, name and all: “{column}: …”.",
+            f"Nobody in the house knows which {words} {hints.product(draw, row['id'], 'shop', without=words)} in the "
+            f"shop has. The wiki should say it, on a page called like the product, name and all: “{column}: …”.",
         ),
     )
     return WebTask(prompt, solve, goals, rules)
@@ -349,15 +334,12 @@ def _leavers_page(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Create a wiki page “{title}” that lists everybody whose status in Operations is “{status}”: one item per "
-        "person "
-        "(a line that starts with *), full names, in alphabetical order, no other text.",
-        f"Operations knows who has the status “{status}”. Make a wiki page “{title}” with those names as a list: "
-        "each line is "
-        "* and a full name, sorted by the alphabet.",
+        "person (a line that starts with *), full names, in alphabetical order, no other text.",
+        f"Operations knows who has the status “{status}”. Make a wiki page “{title}” with those names as a list: each "
+        "line is * and a full name, sorted by the alphabet.",
         indirect=(
-            f"I keep being asked of whom Operations says “{status}”. The wiki should have a page "
-            f"“{title}” for that: full names by the alphabet, one item for each (a line that starts with "
-            "*), no other text.",
+            f"I keep being asked of whom Operations says “{status}”. The wiki should have a page “{title}” for that: "
+            "full names by the alphabet, one item for each (a line that starts with *), no other text.",
         ),
     )
     return WebTask(prompt, solve, goals, rules, steps=10)

@@ -39,9 +39,9 @@ def cancel_order(draw: Draw) -> WebTask | None:
 def cancel_by_product(draw: Draw) -> WebTask | None:
     """Cancel the order that holds a product; which one that is has to be found out."""
     line = draw.pick(
-        "SELECT order_line.name, order_id FROM order_line JOIN orders ON orders.id = order_id"
-        " WHERE status = 'processing' AND"
-        " (SELECT count(*) FROM order_line AS other WHERE other.name = order_line.name) = 1 ORDER BY order_line.id"
+        "SELECT order_line.name, order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = "
+        "'processing' AND (SELECT count(*) FROM order_line AS other WHERE other.name = order_line.name) = 1 ORDER BY "
+        "order_line.id"
     )
     if line is None:
         return None
@@ -82,8 +82,8 @@ def cancel_by_product(draw: Draw) -> WebTask | None:
 def reorder(draw: Draw) -> WebTask | None:
     """Put what an order held into the cart."""
     order = draw.pick(
-        "SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM order_line JOIN variant ON variant.id = variant_id"
-        " WHERE order_id = orders.id AND order_line.quantity > stock) ORDER BY id"
+        "SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM order_line JOIN variant ON variant.id = variant_id "
+        "WHERE order_id = orders.id AND order_line.quantity > stock) ORDER BY id"
     )
     if order is None:
         return None
@@ -103,8 +103,8 @@ def reorder(draw: Draw) -> WebTask | None:
             f"Put everything that was in order #{order['id']} into the cart again, in the same quantities.",
             f"Fill the cart with what order #{order['id']} held, as many of each as then. Do not order yet.",
             indirect=(
-                f"I have used up all that came with {hints.order(draw, order['id'])}. Get the same again "
-                "ready in the cart, down to the numbers; I shall pay myself.",
+                f"I have used up all that came with {hints.order(draw, order['id'])}. Get the same again ready in the "
+                "cart, down to the numbers; I shall pay myself.",
             ),
         ),
         solve,
@@ -280,8 +280,8 @@ def address_edit(draw: Draw) -> WebTask | None:
             f"In my saved address {row['label']!r}, change the street to {new['street']} and the ZIP code to "
             f"{new['zip']}.",
             indirect=(
-                f"Of my saved addresses, {hints.address(draw, row)} is out of date: it is {new['street']} "
-                f"now, with the ZIP code {new['zip']}; the rest holds.",
+                f"Of my saved addresses, {hints.address(draw, row)} is out of date: it is {new['street']} now, with "
+                f"the ZIP code {new['zip']}; the rest holds.",
             ),
         ),
         solve,
@@ -312,8 +312,8 @@ def ship_elsewhere(draw: Draw) -> WebTask | None:
         draw.say(
             f"Order #{order['id']} should go to another address: {address_words(new)}.",
             indirect=(
-                f"I shall not be at home when {hints.order(draw, order['id'])} comes. {address_words(new)}: "
-                "that is where it must go.",
+                f"I shall not be at home when {hints.order(draw, order['id'])} comes. {address_words(new)}: that is "
+                "where it must go.",
             ),
         ),
         solve,
@@ -330,8 +330,8 @@ def ship_elsewhere(draw: Draw) -> WebTask | None:
 def return_line(draw: Draw) -> WebTask | None:
     """Send a line of a delivered order back."""
     line = draw.pick(
-        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND"
-        " placed > '2026-02-20' ORDER BY order_line.id"
+        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed "
+        "> '2026-02-20' ORDER BY order_line.id"
     )
     if line is None:
         return None
@@ -352,8 +352,8 @@ def return_line(draw: Draw) -> WebTask | None:
             f"Return {quantity} × {line['name']} from order #{line['order_id']}. The reason is {reason!r}.",
             f"Register a return for order #{line['order_id']}: {quantity} of the {line['name']}, reason {reason!r}.",
             indirect=(
-                f"Of what came with {hints.order(draw, line['order_id'])} I do not keep {quantity} × "
-                f"{line['name']}. Let the shop know, and that the reason is {reason!r}.",
+                f"Of what came with {hints.order(draw, line['order_id'])} I do not keep {quantity} × {line['name']}. "
+                f"Let the shop know, and that the reason is {reason!r}.",
             ),
         ),
         solve,

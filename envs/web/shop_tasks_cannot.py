@@ -107,8 +107,8 @@ def cancel_too_late(draw: Draw) -> WebTask | None:
 def return_too_late(draw: Draw) -> WebTask | None:
     """A line of an order that is older than returns are possible."""
     line = draw.pick(
-        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND"
-        " placed < '2026-02-12' ORDER BY order_line.id"
+        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed "
+        "< '2026-02-12' ORDER BY order_line.id"
     )
     if line is None:
         return None
@@ -123,8 +123,8 @@ def return_too_late(draw: Draw) -> WebTask | None:
         draw.say(
             f"Return 1 × {line['name']} from order #{line['order_id']}. The reason is {reason!r}.",
             indirect=(
-                f"I do not keep the one {line['name']} of {hints.order(draw, line['order_id'])}. Let the shop "
-                f"know, and that the reason is {reason!r}.",
+                f"I do not keep the one {line['name']} of {hints.order(draw, line['order_id'])}. Let the shop know, "
+                f"and that the reason is {reason!r}.",
             ),
         ),
         solve,

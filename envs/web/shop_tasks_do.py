@@ -104,8 +104,8 @@ def cart_cheapest(draw: Draw) -> WebTask | None:
     category = draw.rng.choice([each for each in CATEGORIES if each.sizes == ("One size",)])
     color = draw.rng.choice(category.colors)
     row = draw.row(
-        "SELECT variant.*, name FROM variant JOIN product ON product.id = product_id WHERE category = ? AND color = ?"
-        " ORDER BY price",
+        "SELECT variant.*, name FROM variant JOIN product ON product.id = product_id WHERE category = ? AND color = ? "
+        "ORDER BY price",
         category.name,
         color,
     )
@@ -126,8 +126,8 @@ def cart_cheapest(draw: Draw) -> WebTask | None:
             f"Of everything in {category.name} that there is in {color.lower()}, add the cheapest to the cart (one, "
             f"{color.lower()}).",
             indirect=(
-                f"I need something from {category.name}, it must be {color.lower()}, and it must cost as "
-                "little as can be. Have one wait in the cart.",
+                f"I need something from {category.name}, it must be {color.lower()}, and it must cost as little as can "
+                "be. Have one wait in the cart.",
             ),
         ),
         solve,
@@ -161,8 +161,8 @@ def wish_best_rated(draw: Draw) -> WebTask | None:
             f"Add the best rated of the {category.name.lower()} for at most {high} dollars to my wish list.",
             f"Which of the {category.name.lower()} up to {high} dollars is rated best? Put it on my wish list.",
             indirect=(
-                f"Somebody wants to give me one of the {category.name.lower()} and will not spend more than "
-                f"{high} dollars. Let my wish list tell which of these buyers like most.",
+                f"Somebody wants to give me one of the {category.name.lower()} and will not spend more than {high} "
+                "dollars. Let my wish list tell which of these buyers like most.",
             ),
         ),
         solve,
@@ -196,16 +196,16 @@ def review_write(draw: Draw) -> WebTask | None:
         draw.say(
             f"Review the {line['name']}: {stars} {'star' if stars == 1 else 'stars'}, the title {title!r} and no text.",
             indirect=(
-                f"Others should know what I think of the {line['name']}: {title!r}, {stars} of five stars, "
-                "not a word more.",
+                f"Others should know what I think of the {line['name']}: {title!r}, {stars} of five stars, not a word "
+                "more.",
             ),
         ),
         solve,
         goals=(
             Goal(
                 "reviewed",
-                "SELECT count(*) = 1 AND max(stars) = ? AND max(title) = ? AND max(body) = '' FROM review"
-                " WHERE mine = 1 AND product_id = ?",
+                "SELECT count(*) = 1 AND max(stars) = ? AND max(title) = ? AND max(body) = '' FROM review WHERE mine = "
+                "1 AND product_id = ?",
                 (stars, title, product),
             ),
         ),

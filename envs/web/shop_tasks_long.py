@@ -34,8 +34,8 @@ def order_three(draw: Draw) -> WebTask | None:
         draw.say(
             f"Place one order of all of these: {'; '.join(item.order for item in wanted)}. Have it sent {by.words}.",
             indirect=(
-                f"I am out of several things: {'; '.join(item.order for item in wanted)}. One parcel "
-                f"{by.words} would set that right.",
+                f"I am out of several things: {'; '.join(item.order for item in wanted)}. One parcel {by.words} would "
+                "set that right.",
             ),
         ),
         wanted,
@@ -59,12 +59,11 @@ def order_four_coupon(draw: Draw) -> WebTask | None:
     return purchase(
         draw,
         draw.say(
-            f"Buy {'; '.join(item.order for item in wanted)}, all in one order, using the coupon "
-            f"{coupon['code']} and the "
-            f"gift message {by.gift!r}. Have it sent {by.words}.",
+            f"Buy {'; '.join(item.order for item in wanted)}, all in one order, using the coupon {coupon['code']} and "
+            f"the gift message {by.gift!r}. Have it sent {by.words}.",
             indirect=(
-                f"One parcel shall hold {'; '.join(item.order for item in wanted)}, with a card that says "
-                f"{by.gift!r}. My {coupon['code']} should make it cheaper; it goes {by.words}.",
+                f"One parcel shall hold {'; '.join(item.order for item in wanted)}, with a card that says {by.gift!r}. "
+                f"My {coupon['code']} should make it cheaper; it goes {by.words}.",
             ),
         ),
         wanted,
@@ -96,8 +95,8 @@ def wish_categories(draw: Draw) -> WebTask | None:
         draw.say(
             f"Put the cheapest product of each of these categories on my wish list: {', '.join(best)}.",
             indirect=(
-                f"My friends have little money and ask what I would like from each of {', '.join(best)}. Let "
-                "my wish list name what costs least there.",
+                f"My friends have little money and ask what I would like from each of {', '.join(best)}. Let my wish "
+                "list name what costs least there.",
             ),
         ),
         solve,
@@ -134,13 +133,12 @@ def address_book(draw: Draw) -> WebTask | None:
     return WebTask(
         draw.say(
             f"Bring my saved addresses up to date: add {first['label']!r} ({address_words(first)}) and "
-            f"{second['label']!r} "
-            f"({address_words(second)}), delete {gone['label']!r}, and change {kept['label']!r} to "
+            f"{second['label']!r} ({address_words(second)}), delete {gone['label']!r}, and change {kept['label']!r} to "
             f"{address_words(third)}.",
             indirect=(
                 f"People have moved. {kept['label']!r} is {address_words(third)} now, nobody lives at "
-                f"{gone['label']!r} any more, and the shop does not know {first['label']!r} "
-                f"({address_words(first)}) and {second['label']!r} ({address_words(second)}) yet.",
+                f"{gone['label']!r} any more, and the shop does not know {first['label']!r} ({address_words(first)}) "
+                f"and {second['label']!r} ({address_words(second)}) yet.",
             ),
         ),
         solve,
@@ -169,8 +167,8 @@ def errands(draw: Draw) -> WebTask | None:
     item, by = items(draw, 1)[0], way(draw)
     off = draw.pick("SELECT * FROM orders WHERE status = 'processing' ORDER BY id")
     line = draw.pick(
-        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND"
-        " placed > '2026-02-20' ORDER BY order_line.id"
+        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed "
+        "> '2026-02-20' ORDER BY order_line.id"
     )
     wish = draw.pick("SELECT * FROM product WHERE id NOT IN (SELECT product_id FROM wish) ORDER BY id")
     if off is None or line is None or wish is None:
@@ -195,12 +193,11 @@ def errands(draw: Draw) -> WebTask | None:
     return WebTask(
         draw.say(
             f"Four errands: cancel order #{off['id']}; return one {line['name']} from order #{line['order_id']} "
-            "(reason "
-            f"{reason!r}); add the {wish['name']} to my wish list; and order {item.order} {by.words}.",
+            f"(reason {reason!r}); add the {wish['name']} to my wish list; and order {item.order} {by.words}.",
             indirect=(
-                f"Some things to see to: I no longer want {hints.order(draw, off['id'])}; one {line['name']} "
-                f"of {hints.order(draw, line['order_id'])} goes back ({reason!r}); friends should see that I "
-                f"would like the {wish['name']}; and I need {item.order} {by.words}.",
+                f"Some things to see to: I no longer want {hints.order(draw, off['id'])}; one {line['name']} of "
+                f"{hints.order(draw, line['order_id'])} goes back ({reason!r}); friends should see that I would like "
+                f"the {wish['name']}; and I need {item.order} {by.words}.",
             ),
         ),
         solve,

@@ -56,8 +56,8 @@ def order_present(draw: Draw) -> WebTask | None:
         draw.say(
             f"Order {item.order} as a present: {by.words}, and with the gift message {gift!r}.",
             indirect=(
-                f"Somebody has a reason to be glad: get {item.order} {by.words}. A card with {gift!r} should "
-                "come with it.",
+                f"Somebody has a reason to be glad: get {item.order} {by.words}. A card with {gift!r} should come with "
+                "it.",
             ),
         ),
         [item],
@@ -94,13 +94,11 @@ def order_cheapest(draw: Draw) -> WebTask | None:
     many = "one" if item.quantity == 1 else f"{item.quantity} of it"
     return WebTask(
         draw.say(
-            f"Order the cheapest of the {category.name.lower()} by {brand}, {many}, in "
-            f"{item.color.lower()}{size}. Have it "
-            f"sent {by.words}.",
+            f"Order the cheapest of the {category.name.lower()} by {brand}, {many}, in {item.color.lower()}{size}. "
+            f"Have it sent {by.words}.",
             indirect=(
                 f"Of all that {brand} has in {category.name}, I need what costs least ({many}, in "
-                f"{item.color.lower()}{size}). "
-                f"Get it {by.words}.",
+                f"{item.color.lower()}{size}). Get it {by.words}.",
             ),
         ),
         solve,
@@ -129,8 +127,8 @@ def order_coupon(draw: Draw) -> WebTask | None:
             f"Order {item.order} with the coupon {coupon['code']}, {by.words}.",
             f"Use my coupon {coupon['code']} to buy {item.order}; send it {by.words}.",
             indirect=(
-                f"I have run out of them: {item.order}. Get it {by.words}, and see that {coupon['code']} "
-                "lowers the price.",
+                f"I have run out of them: {item.order}. Get it {by.words}, and see that {coupon['code']} lowers the "
+                "price.",
             ),
         ),
         [item],
@@ -163,8 +161,8 @@ def order_best_coupon(draw: Draw) -> WebTask | None:
         draw.say(
             f"Order {item.order} {by.words}. Of the coupons under Offers use the one that saves most.",
             indirect=(
-                f"I have run out of them: {item.order}. Get it {by.words}. One of the offers makes this "
-                "cheaper than any other does.",
+                f"I have run out of them: {item.order}. Get it {by.words}. One of the offers makes this cheaper than "
+                "any other does.",
             ),
         ),
         [item],
@@ -196,12 +194,11 @@ def order_new_card(draw: Draw) -> WebTask | None:
 
     return WebTask(
         draw.say(
-            f"Order {item.order} to my saved address {by.address['label']!r} with {by.delivery} delivery. Pay "
-            "with another "
-            f"card: {digits}, expires {expires}.",
+            f"Order {item.order} to my saved address {by.address['label']!r} with {by.delivery} delivery. Pay with "
+            f"another card: {digits}, expires {expires}.",
             indirect=(
-                f"I need {item.order} at {by.address['label']!r}, {by.delivery} delivery. My saved cards are "
-                f"blocked; take {digits} (until {expires}).",
+                f"I need {item.order} at {by.address['label']!r}, {by.delivery} delivery. My saved cards are blocked; "
+                f"take {digits} (until {expires}).",
             ),
         ),
         solve,
@@ -229,19 +226,18 @@ def order_elsewhere(draw: Draw) -> WebTask | None:
 
     goal = Goal(
         "ordered as wanted",
-        "SELECT count(*) = 1 AND max(ship_name = ? AND ship_street = ? AND ship_city = ? AND ship_zip = ? AND card = ?"
-        " AND delivery = 'standard') AND (SELECT count(*) = 1 AND max(variant_id = ? AND quantity = 1) FROM order_line"
-        " WHERE order_id > ?) FROM orders WHERE id > ?",
+        "SELECT count(*) = 1 AND max(ship_name = ? AND ship_street = ? AND ship_city = ? AND ship_zip = ? AND card = ? "
+        "AND delivery = 'standard') AND (SELECT count(*) = 1 AND max(variant_id = ? AND quantity = 1) FROM order_line "
+        "WHERE order_id > ?) FROM orders WHERE id > ?",
         (new["name"], new["street"], new["city"], new["zip"], by.card, item.variant, last, last),
     )
     return WebTask(
         draw.say(
-            f"Order {item.order} for a friend, with standard delivery to {address_words(new)}. Pay with my "
-            f"{by.card}, and "
-            "do not save the address.",
+            f"Order {item.order} for a friend, with standard delivery to {address_words(new)}. Pay with my {by.card}, "
+            "and do not save the address.",
             indirect=(
-                f"A friend at {address_words(new)} should get {item.order}, the standard way, at the expense "
-                f"of my {by.card}. I shall never send anything there again.",
+                f"A friend at {address_words(new)} should get {item.order}, the standard way, at the expense of my "
+                f"{by.card}. I shall never send anything there again.",
             ),
         ),
         solve,
@@ -273,8 +269,8 @@ def wish_clear_over(draw: Draw) -> WebTask | None:
             f"Remove everything that costs more than {high} dollars from my wish list.",
             f"My wish list is too dear: take off whatever costs over {high} dollars, and nothing else.",
             indirect=(
-                f"My friends cannot spend more than {high} dollars on one present. My wish list should not "
-                "ask more of them; what they can pay stays.",
+                f"My friends cannot spend more than {high} dollars on one present. My wish list should not ask more of "
+                "them; what they can pay stays.",
             ),
         ),
         solve,
@@ -322,8 +318,8 @@ def wish_light(draw: Draw) -> WebTask | None:
 def return_all(draw: Draw) -> WebTask | None:
     """Send everything in an order back."""
     order = draw.pick(
-        "SELECT order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND"
-        " placed > '2026-02-20' GROUP BY order_id HAVING count(*) >= 2 ORDER BY order_id"
+        "SELECT order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed > "
+        "'2026-02-20' GROUP BY order_id HAVING count(*) >= 2 ORDER BY order_id"
     )
     if order is None:
         return None
@@ -344,8 +340,8 @@ def return_all(draw: Draw) -> WebTask | None:
         draw.say(
             f"Return all that came with order #{order['order_id']}, every piece of it, for the reason {reason!r}.",
             indirect=(
-                f"Nothing that {hints.order(draw, order['order_id'])} brought stays here, not a single piece. "
-                f"Let the shop know; the reason is {reason!r} each time.",
+                f"Nothing that {hints.order(draw, order['order_id'])} brought stays here, not a single piece. Let the "
+                f"shop know; the reason is {reason!r} each time.",
             ),
         ),
         solve,

@@ -66,9 +66,8 @@ def order_fact(draw: Draw) -> WebTask | None:
 def find_order(draw: Draw) -> WebTask | None:
     """Which order held a product, when there is only one such; orders have to be opened one after the other."""
     row = draw.pick(
-        "SELECT name, max(order_id) AS number FROM order_line WHERE order_id > 1009"
-        " GROUP BY name HAVING count(*) = 1 AND name NOT IN (SELECT name FROM order_line WHERE order_id <= 1009)"
-        " ORDER BY name"
+        "SELECT name, max(order_id) AS number FROM order_line WHERE order_id > 1009 GROUP BY name HAVING count(*) = 1 "
+        "AND name NOT IN (SELECT name FROM order_line WHERE order_id <= 1009) ORDER BY name"
     )
     assert row is not None
 
@@ -84,8 +83,8 @@ def find_order(draw: Draw) -> WebTask | None:
             f"Which order did I buy the {row['name']} with? Answer with the order's number.",
             f"Find the number of the order that contains the {row['name']}.",
             indirect=(
-                f"The {row['name']} has broken and the shop asks when I bought it. Under which number do they "
-                "find that?",
+                f"The {row['name']} has broken and the shop asks when I bought it. Under which number do they find "
+                "that?",
             ),
         ),
         solve,
@@ -122,8 +121,8 @@ def spent_on(draw: Draw) -> WebTask | None:
         draw.say(
             f"Add up the totals of all my orders placed in {year} whose status is {status}. How many dollars is that?",
             indirect=(
-                f"Of what I ordered in {year}, take all that is {status} today: how many dollars do these "
-                "orders come to?",
+                f"Of what I ordered in {year}, take all that is {status} today: how many dollars do these orders come "
+                "to?",
             ),
         ),
         solve,

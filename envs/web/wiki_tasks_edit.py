@@ -102,14 +102,12 @@ def _new_lead(draw: Draw) -> WebTask | None:
     body = article.body.replace(f"| {name} | [[{old}]]", f"| {name} | [[{lead}]]")
     prompt = draw.say(
         f"The lead of the team {team.title} has become {name.lower()} of {article.title}. Bring the page "
-        f"{article.title} up "
-        "to date, with a link to the person's page.",
-        f"On the page {article.title}, put the lead of the team {team.title} in place of the present "
-        f"{name.lower()}, as a link.",
+        f"{article.title} up to date, with a link to the person's page.",
+        f"On the page {article.title}, put the lead of the team {team.title} in place of the present {name.lower()}, "
+        "as a link.",
         indirect=(
-            f"On {hints.article(draw, article, without=name)}, the {name.lower()} is yesterday's. Whoever "
-            f"leads the team {team.title} has taken that over; the page should say so, by a link to "
-            "theirs.",
+            f"On {hints.article(draw, article, without=name)}, the {name.lower()} is yesterday's. Whoever leads the "
+            f"team {team.title} has taken that over; the page should say so, by a link to theirs.",
         ),
     )
     return WebTask(prompt, solve, (reads(article, body),), (text_of(article), EDITS))
@@ -175,8 +173,8 @@ def _add_row(draw: Draw) -> WebTask | None:
         f"Add a row at the end of the table on the page {title}: {said}. (Double square brackets make a link.)",
         f"The table of the page {title} lacks a last row with {said}. Add it; double square brackets are links.",
         indirect=(
-            f"There is something that the page {title} does not have yet, and its table should, below all "
-            f"else: {said}. What stands in double square brackets is a link.",
+            f"There is something that the page {title} does not have yet, and its table should, below all else: "
+            f"{said}. What stands in double square brackets is a link.",
         ),
     )
     return _rewrite(prompt, book[title], "Edit section Table", lambda text: f"{text.rstrip()}\n| {' | '.join(values)}")
@@ -192,8 +190,8 @@ def _remove_row(draw: Draw) -> WebTask | None:
         f"{gone} is no longer to be listed on the page {title}. Remove its row from the table there.",
         f"Delete the row of {gone} from the table of the page {title}; leave the page of {gone} itself alone.",
         indirect=(
-            f"{gone} is history, and the table of the page {title} pretends that it is not. The page "
-            "about it may stay as it is.",
+            f"{gone} is history, and the table of the page {title} pretends that it is not. The page about it may stay "
+            "as it is.",
         ),
     )
 
@@ -227,13 +225,12 @@ def _fix_cell(draw: Draw) -> WebTask | None:
         yield from pilot.done()
 
     prompt = draw.say(
-        f"The Contract calendar gives another day for {supplier} than the page of {supplier}. The supplier's page "
-        "is right: "
-        "correct the calendar's row.",
+        f"The Contract calendar gives another day for {supplier} than the page of {supplier}. The supplier's page is "
+        "right: correct the calendar's row.",
         f"In the Contract calendar, correct the row of {supplier} after the supplier's own page. Leave the other rows.",
         indirect=(
-            f"Somebody relied on the Contract calendar for {supplier} and was wrong: {supplier} has a "
-            "page, and that one is right. No one else should be misled; the other rows do not matter now.",
+            f"Somebody relied on the Contract calendar for {supplier} and was wrong: {supplier} has a page, and that "
+            "one is right. No one else should be misled; the other rows do not matter now.",
         ),
     )
     return WebTask(prompt, solve, (reads(calendar, body),), (text_of(calendar), EDITS), steps=6)
@@ -248,8 +245,8 @@ def _audit_calendar(draw: Draw) -> WebTask | None:
     first = draw.rng.choice("FGHIJ")
     part, which = draw.rng.choice([
         (everyone, "all suppliers"),
-        ([each for each in everyone if each[0] >= first], f"those suppliers whose name begins with {first} or a "
-                                                          "later letter"),
+        ([each for each in everyone if each[0] >= first], f"those suppliers whose name begins with {first} or a later "
+                                                          "letter"),
         ([each for each in everyone if each[0] <= first], f"those suppliers whose name begins with A to {first}"),
     ])  # fmt: skip
     ends = {each: book[each].facts["Contract ends"] for each in part}
@@ -267,14 +264,12 @@ def _audit_calendar(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Compare the Contract calendar with the suppliers' own pages, for {which}, and correct the rows that "
-        "disagree. The "
-        "suppliers' pages are right.",
+        "disagree. The suppliers' pages are right.",
         f"Some days in the Contract calendar are out of date. Go through {which} and set each row to what the "
-        "supplier's own "
-        "page says under Contract ends.",
+        "supplier's own page says under Contract ends.",
         indirect=(
-            f"I no longer trust the Contract calendar. For {which}, it should say what can be read on the "
-            "suppliers' own pages, which never err.",
+            f"I no longer trust the Contract calendar. For {which}, it should say what can be read on the suppliers' "
+            "own pages, which never err.",
         ),
     )
     now = {plain(name): day for name, day in rows(section(calendar.body, "Table"))[1:]}
@@ -303,8 +298,8 @@ def _add_step(draw: Draw) -> WebTask | None:
         f"In the guide {article.title}, add a new {where} item to the list of the section Steps: {step}",
         f"The Steps of the page {article.title} need one more item, in {where} place: {step}",
         indirect=(
-            f"Whoever follows the Steps on the page {article.title} leaves out what should come {where}: "
-            f"{step} Let the list have it.",
+            f"Whoever follows the Steps on the page {article.title} leaves out what should come {where}: {step} Let "
+            "the list have it.",
         ),
     )
     return _rewrite(prompt, article, "Edit section Steps", change)
@@ -315,8 +310,10 @@ def _add_section(draw: Draw) -> WebTask | None:
     book = Book(draw)
     article = draw.rng.choice([each for each in book.of(editable=True) if each.kind not in ("Lists", "Archive")])
     heading, text = draw.rng.choice([
-        ("Opening hours", "Open from 8 to 18 on working days."), ("Feedback", "Remarks are welcome on the "
-                                                                              "discussion page."),
+        ("Opening "
+         "hours", "Open from 8 to 18 on working "
+                          "days."), ("Feedback", "Remarks are welcome on the discussion "
+                                                                              "page."),
         ("Accessibility", "Everything can be reached without stairs."),
         ("History", "Nobody has written it down yet."),
         ("Review", "This page is reviewed every spring."), ("Training", "A course is held twice a year."),
@@ -329,8 +326,8 @@ def _add_section(draw: Draw) -> WebTask | None:
         f"Add a section “{heading}” at the very end of the page {article.title}. Its only sentence: {text}",
         f"The page {article.title} is to end with a new section named “{heading}” that says: {text}",
         indirect=(
-            f"Who has read {article.title} to the end still does not know this: {text} A section of its "
-            f"own, “{heading}”, after all others, would mend that.",
+            f"Who has read {article.title} to the end still does not know this: {text} A section of its own, "
+            f"“{heading}”, after all others, would mend that.",
         ),
     )
     return _rewrite(prompt, article, "Edit", lambda body: f"{body}\n\n== {heading} ==\n{text}")

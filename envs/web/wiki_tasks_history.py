@@ -27,11 +27,13 @@ def _last_editor(draw: Draw) -> WebTask | None:
         yield from open_page(pilot, found.title)
         yield from pilot.answer(pilot.read(r"Last edited \S+ \S+ by ([^\n\"]+)"))
 
-    prompt = draw.say(f"Who was the last to edit the page {found.title}? Give the name of the account.",
-                      f"Whose is the latest edit of {found.title}? Give the name of the account.",
-indirect=(f"I want to thank whoever worked on {hints.article(draw, found)} last. Under which account do "
-"I find them?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Who was the last to edit the page {found.title}? Give the name of the account.",
+        f"Whose is the latest edit of {found.title}? Give the name of the account.",
+        indirect=(
+            f"I want to thank whoever worked on {hints.article(draw, found)} last. Under which account do I find them?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("literal", found.editor))
 
 
@@ -49,11 +51,14 @@ def _edits_of_page(draw: Draw) -> WebTask | None:
         yield from pilot.click("link", "History")
         yield from pilot.answer(str(sum(row[1] == author for row in table_rows(pilot) if len(row) > 3)))
 
-    prompt = draw.say(f"How many versions of the page {found.title} were saved by {author}?",
-                      f"How often did {author} edit {found.title}, the first version included?",
-indirect=(f"Of all the versions that there ever were of {hints.article(draw, found)}, how many do we "
-f"owe to {author}?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many versions of the page {found.title} were saved by {author}?",
+        f"How often did {author} edit {found.title}, the first version included?",
+        indirect=(
+            f"Of all the versions that there ever were of {hints.article(draw, found)}, how many do we owe to "
+            f"{author}?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(n)))
 
 
@@ -86,13 +91,14 @@ def _value_before(draw: Draw) -> WebTask | None:
         yield from _to_change(pilot, title, name)
         yield from pilot.answer(pilot.read(rf"\| {name} \| (\d+)"))
 
-    prompt = draw.say(f"The page {title} once gave another figure for {name}, before it was changed to {after}. "
-                      "Which one?",
-                      f"{name} of {title} was corrected to {after} at some time. What did the page say "
-                      "before?",
-indirect=(f"An old letter quotes {title} with another {name} than {after}, which is what it was "
-"corrected to later. Which figure does the letter have?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"The page {title} once gave another figure for {name}, before it was changed to {after}. Which one?",
+        f"{name} of {title} was corrected to {after} at some time. What did the page say before?",
+        indirect=(
+            f"An old letter quotes {title} with another {name} than {after}, which is what it was corrected to later. "
+            "Which figure does the letter have?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", before), steps=4 + later)
 
 
@@ -111,25 +117,26 @@ def _who_changed(draw: Draw) -> WebTask | None:
     title, name, before, after, later = draw.rng.choice(found)
     if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
         return None
-    author = draw.rows("SELECT author FROM revision r JOIN article a ON a.id = r.article_id WHERE a.title = ? "
-                       "ORDER BY r.id DESC", title)[later]["author"]  # fmt: skip
+    author = draw.rows("SELECT author FROM revision r JOIN article a ON a.id = r.article_id WHERE a.title = ? ORDER BY "
+                       "r.id DESC", title)[later]["author"]  # fmt: skip
 
     def solve(pilot: Pilot) -> Moves:
         yield from _to_change(pilot, title, name)
         yield from pilot.answer(pilot.read(r'Edit of \S+ \S+ by\s+(?:- )?link \[e\d+\] "([^"]+)"'))
 
-    prompt = draw.say(f"Who changed {name} from {before} to {after} on the page {title}?",
-                      f"On {title}, {name} went from {before} to {after}. Whose edit was that?",
-indirect=(f"I believed that {name} of {title} was {before}, and now I read {after}. Who did that?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Who changed {name} from {before} to {after} on the page {title}?",
+        f"On {title}, {name} went from {before} to {after}. Whose edit was that?",
+        indirect=(f"I believed that {name} of {title} was {before}, and now I read {after}. Who did that?",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", author), steps=4 + later)
 
 
 @template("wiki/edits-of-account", app="wiki", level=0)
 def _edits_of_account(draw: Draw) -> WebTask | None:
     """Which page did somebody edit most recently: from the recent changes to the account."""
-    found = draw.pick("SELECT author, count(*) AS n FROM (SELECT * FROM revision ORDER BY id DESC LIMIT 15) "
-                      "GROUP BY author ORDER BY author")  # fmt: skip
+    found = draw.pick("SELECT author, count(*) AS n FROM (SELECT * FROM revision ORDER BY id DESC LIMIT 15) GROUP BY "
+                      "author ORDER BY author")  # fmt: skip
     assert found is not None
     n = draw.row("SELECT count(*) AS n FROM revision WHERE author = ?", found["author"])
     assert n is not None
@@ -139,11 +146,11 @@ def _edits_of_account(draw: Draw) -> WebTask | None:
         yield from pilot.click("link", found["author"])
         yield from pilot.answer(pilot.read(r"(\d+) edits?, the latest"))
 
-    prompt = draw.say(f"How many edits has the account {found['author']} made in this wiki so far?",
-                      f"{found['author']} is among those who edited lately. How many edits has that account in "
-                      "all?",
-indirect=(f"{found['author']} is proud of every edit in this wiki. How many is that to be proud of?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many edits has the account {found['author']} made in this wiki so far?",
+        f"{found['author']} is among those who edited lately. How many edits has that account in all?",
+        indirect=(f"{found['author']} is proud of every edit in this wiki. How many is that to be proud of?",),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(n["n"])))
 
 

@@ -51,8 +51,8 @@ def _move_page(draw: Draw) -> WebTask | None:
         f"Rename the page {article.title} to “{title}”, leaving a redirect at the old title.",
         f"Move the page {article.title} to the title “{title}”. The old title must go on leading there.",
         indirect=(
-            f"Nobody says {article.title} any more; it is called “{title}”. Whoever looks for the old "
-            "name should get there all the same.",
+            f"Nobody says {article.title} any more; it is called “{title}”. Whoever looks for the old name should get "
+            "there all the same.",
         ),
     )
     leads = Goal("the old title redirects", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?",
@@ -86,14 +86,12 @@ def _move_and_relink(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"Rename the page {article.title} to “{title}” without leaving a redirect, and make every link to the old "
-        "title on "
-        "other pages a link to the new one.",
-        f"Move {article.title} to “{title}”. There must be no redirect; change the links on all pages that link to "
-        "the old "
-        "title instead.",
+        "title on other pages a link to the new one.",
+        f"Move {article.title} to “{title}”. There must be no redirect; change the links on all pages that link to the "
+        "old title instead.",
         indirect=(
-            f"Nobody says {article.title} any more; it is called “{title}”. The old name should be "
-            "nowhere to be found: no page may have it, and none may link to it.",
+            f"Nobody says {article.title} any more; it is called “{title}”. The old name should be nowhere to be "
+            "found: no page may have it, and none may link to it.",
         ),
     )
     goals = [_titled(article, title)]
@@ -121,8 +119,8 @@ def _taken_title(draw: Draw) -> WebTask | None:
         f"Rename the page {article.title} to exactly “{other.title}”. Change no other page.",
         f"Move the page {article.title} to the title “{other.title}”, and leave all other pages as they are.",
         indirect=(
-            f"Nobody says {article.title} any more; it is called “{other.title}”, exactly so. All other "
-            "pages keep their names.",
+            f"Nobody says {article.title} any more; it is called “{other.title}”, exactly so. All other pages keep "
+            "their names.",
         ),
     )
     return WebTask(prompt, solve, infeasible=True)
@@ -156,8 +154,8 @@ def _redirect_duplicate(draw: Draw) -> WebTask | None:
         f"Turn the page “{twin.title}” into a redirect to {main.title}. Its text is not needed any more.",
         f"“{twin.title}” is superfluous: whoever opens it should be sent to {main.title}.",
         indirect=(
-            f"I want to read {main.title} even when I open “{twin.title}” by mistake. What stands there "
-            "now is of no use.",
+            f"I want to read {main.title} even when I open “{twin.title}” by mistake. What stands there now is of no "
+            "use.",
         ),
     )
     return WebTask(prompt, solve, (reads(twin, body),), (text_of(twin), EDITS))
@@ -188,16 +186,14 @@ def _merge_duplicate(draw: Draw) -> WebTask | None:
 
     prompt = draw.say(
         f"There are two pages about one service: {main.title} and “{twin.title}”. Append the section Monitoring of the "
-        f"latter to the end of {main.title}, unchanged, and make “{twin.title}” a redirect to {main.title}. Give "
-        "both edits "
-        f"the summary “{summary}”.",
-        f"Merge “{twin.title}” into {main.title}: its section Monitoring goes, as it is, to the end of "
-        f"{main.title}; then "
-        f"“{twin.title}” becomes a redirect there. The summary of both edits is “{summary}”.",
+        f"latter to the end of {main.title}, unchanged, and make “{twin.title}” a redirect to {main.title}. Give both "
+        f"edits the summary “{summary}”.",
+        f"Merge “{twin.title}” into {main.title}: its section Monitoring goes, as it is, to the end of {main.title}; "
+        f"then “{twin.title}” becomes a redirect there. The summary of both edits is “{summary}”.",
         indirect=(
-            f"We describe {main.title} twice: “{twin.title}” is about the same. All it has of its own is "
-            f"its section Monitoring, which should end the page {main.title}, as it is; then it should "
-            f"lead there. Of both edits the history should say “{summary}”.",
+            f"We describe {main.title} twice: “{twin.title}” is about the same. All it has of its own is its section "
+            f"Monitoring, which should end the page {main.title}, as it is; then it should lead there. Of both edits "
+            f"the history should say “{summary}”.",
         ),
     )
     told = [Goal(f"the edit of {each.title} says why",
@@ -230,11 +226,14 @@ def _add_category(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Add category")
         yield from pilot.done()
 
-    prompt = draw.say(f"Put the page {article.title} into the category {name}, too.",
-                      f"The page {article.title} belongs into the category {name} as well. Add it there.",
-indirect=(f"Whoever goes through the category {name} does not come across "
-f"{hints.article(draw, article)}, and should.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Put the page {article.title} into the category {name}, too.",
+        f"The page {article.title} belongs into the category {name} as well. Add it there.",
+        indirect=(
+            f"Whoever goes through the category {name} does not come across {hints.article(draw, article)}, and "
+            "should.",
+        ),
+    )
     return WebTask(prompt, solve, (_member(article, name, there=True),), (_in_category(article, name, "insert"),))
 
 
@@ -250,11 +249,13 @@ def _remove_category(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", f"Remove {name}")
         yield from pilot.done()
 
-    prompt = draw.say(f"Take the page {article.title} out of the category {name}.",
-                      f"The page {article.title} should not be in the category {name}. Correct that.",
-indirect=(f"Whoever goes through the category {name} comes across {hints.article(draw, article)}, and "
-"should not.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Take the page {article.title} out of the category {name}.",
+        f"The page {article.title} should not be in the category {name}. Correct that.",
+        indirect=(
+            f"Whoever goes through the category {name} comes across {hints.article(draw, article)}, and should not.",
+        ),
+    )
     return WebTask(prompt, solve, (_member(article, name, there=False),), (_in_category(article, name, "delete"),))
 
 
@@ -285,8 +286,8 @@ def _rename_category(draw: Draw) -> WebTask | None:
         f"Move all pages that are in the category {kind} and in the category {old} from {old} to a category called "
         f"“{new}”.",
         indirect=(
-            f"“{new}” is what should be said of those pages of {kind} of which it says {old} now. It is a "
-            "matter of categories, and only of that one.",
+            f"“{new}” is what should be said of those pages of {kind} of which it says {old} now. It is a matter of "
+            "categories, and only of that one.",
         ),
     )
     goals = [goal for each in pages for goal in (_member(each, old, there=False), _member(each, new, there=True))]

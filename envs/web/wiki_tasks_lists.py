@@ -49,12 +49,11 @@ def _extreme_of_category(draw: Draw) -> WebTask | None:
         pick = max if sign else min
         yield from pilot.answer(pick(seen, key=lambda title: seen[title]))
 
-    prompt = draw.say(f"Of all pages in the category {category}, which one {words[sign]}?",
-                      f"Look at everything in the category {category}: which page is of the one that "
-                      f"{words[sign]}?",
-indirect=(f"Nobody in the category {category} can beat one of its pages in this: it {words[sign]}. "
-"Which?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Of all pages in the category {category}, which one {words[sign]}?",
+        f"Look at everything in the category {category}: which page is of the one that {words[sign]}?",
+        indirect=(f"Nobody in the category {category} can beat one of its pages in this: it {words[sign]}. Which?",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", ranked[-sign].title), steps=len(there) + 3)
 
 
@@ -83,10 +82,12 @@ def _list_extreme(draw: Draw) -> WebTask | None:
         at = head.index(column)
         yield from pilot.answer(sorted(lines, key=lambda row: int(row[at].split()[0]))[-sign][0])
 
-    prompt = draw.say(f"Which is the {words[sign]}? {_ANSWER}", f"Name the {words[sign]}. {_ANSWER}",
-                      f"According to the wiki's lists, which is the {words[sign]}? {_ANSWER}",
-indirect=(f"Somebody asks me for the {words[sign]}, and I only know that the wiki has lists. {_ANSWER}",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which is the {words[sign]}? {_ANSWER}",
+        f"Name the {words[sign]}. {_ANSWER}",
+        f"According to the wiki's lists, which is the {words[sign]}? {_ANSWER}",
+        indirect=(f"Somebody asks me for the {words[sign]}, and I only know that the wiki has lists. {_ANSWER}",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", ranked[-sign]))
 
 
@@ -145,11 +146,13 @@ def _category_size(draw: Draw) -> WebTask | None:
         yield from pilot.click("link", "Categories")
         yield from pilot.answer(next(row[1] for row in table_rows(pilot) if row[0] == found["name"]))
 
-    prompt = draw.say(f"How many pages are in the category {found['name']}?",
-                      f"Count the pages of the category {found['name']}.",
-indirect=(f"If I read one page of the category {found['name']} a day, for how many days do I have "
-"something to read?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many pages are in the category {found['name']}?",
+        f"Count the pages of the category {found['name']}.",
+        indirect=(
+            f"If I read one page of the category {found['name']} a day, for how many days do I have something to read?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(found["n"])))
 
 
@@ -168,13 +171,15 @@ def _in_both(draw: Draw) -> WebTask | None:
             seen.append([element.name for element in _listed(pilot, "Category")])
         yield from pilot.answer("; ".join(each for each in seen[0] if each in seen[1]))
 
-    prompt = draw.say(f"Which pages are both in the category {first} and in the category {second}? List their titles, "
-                      "separated by semicolons.",
-                      f"List the titles of all pages that {first} and {second} have in common, separated by "
-                      "semicolons.",
-indirect=(f"Whoever is interested in {first} but only where it is {second} as well: what should they "
-"read? List the titles, separated by semicolons.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which pages are both in the category {first} and in the category {second}? List their titles, separated by "
+        "semicolons.",
+        f"List the titles of all pages that {first} and {second} have in common, separated by semicolons.",
+        indirect=(
+            f"Whoever is interested in {first} but only where it is {second} as well: what should they read? List the "
+            "titles, separated by semicolons.",
+        ),
+    )
     return WebTask(prompt, solve, answer=names(both))
 
 
@@ -198,14 +203,15 @@ def _people_joined_before(draw: Draw) -> WebTask | None:
                 found.append(title)
         yield from pilot.answer("; ".join(found))
 
-    prompt = draw.say(f"Which people in the wiki joined Northwind before {year}? List their full names, separated "
-                      "by semicolons.",
-                      f"List everybody with a page in the category People who joined before {year}, full names "
-                      "separated by "
-                      "semicolons.",
-indirect=(f"{year} was the first year of our new pension, and whoever came before it has the old one. "
-"Who is that, by their pages (category People)? Full names, separated by semicolons.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which people in the wiki joined Northwind before {year}? List their full names, separated by semicolons.",
+        f"List everybody with a page in the category People who joined before {year}, full names separated by "
+        "semicolons.",
+        indirect=(
+            f"{year} was the first year of our new pension, and whoever came before it has the old one. Who is that, "
+            "by their pages (category People)? Full names, separated by semicolons.",
+        ),
+    )
     return WebTask(prompt, solve, answer=names(early), steps=len(everyone) + 3)
 
 

@@ -89,11 +89,11 @@ def _whose_number(draw: Draw) -> WebTask | None:
         yield from pilot.fill("textbox", "Search", number, submit=True)
         yield from pilot.answer(next(row[0] for row in table_rows(pilot) if row[1:] == [f"Extension: {number}"]))
 
-    prompt = draw.say(f"Whose extension is {number}? Give the full name.",
-                      f"Somebody called from extension {number}. Who was it? Give the full name.",
-indirect=(f"I have missed a call; all I see is {number}. At whose desk do I ring back? Give the full "
-"name.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Whose extension is {number}? Give the full name.",
+        f"Somebody called from extension {number}. Who was it? Give the full name.",
+        indirect=(f"I have missed a call; all I see is {number}. At whose desk do I ring back? Give the full name.",),
+    )
     return WebTask(prompt, solve, answer=Answer("name", who.title))
 
 
@@ -119,11 +119,14 @@ def _compare(draw: Draw) -> WebTask | None:
             seen[each] = int(fact_on(pilot, name))
         yield from pilot.answer(max(seen, key=lambda title: seen[title]))
 
-    prompt = draw.say(f"Which one {words}: {first.title} or {second.title}?",
-                      f"{first.title} and {second.title}: which of the two {words}?",
-indirect=(f"Two people bet: one says that {first.title} {words}, the other says {second.title}. Who of "
-"these two do I name the winner's?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which one {words}: {first.title} or {second.title}?",
+        f"{first.title} and {second.title}: which of the two {words}?",
+        indirect=(
+            f"Two people bet: one says that {first.title} {words}, the other says {second.title}. Who of these two do "
+            "I name the winner's?",
+        ),
+    )
     answer = Answer("choice", right.title, options=(first.title, second.title))
     return WebTask(prompt, solve, answer=answer)
 
@@ -141,11 +144,13 @@ def _links_to_page(draw: Draw) -> WebTask | None:
         yield from pilot.click("link", "What links here")
         yield from pilot.answer(pilot.read(r"(\d+) pages?\b"))
 
-    prompt = draw.say(f"How many pages link to {found.title}, redirects included?",
-                      f"Count the pages (redirects too) that link to {found.title}.",
-indirect=(f"If {found.title} was taken out of the wiki, how many pages (redirects too) would point at "
-"nothing?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many pages link to {found.title}, redirects included?",
+        f"Count the pages (redirects too) that link to {found.title}.",
+        indirect=(
+            f"If {found.title} was taken out of the wiki, how many pages (redirects too) would point at nothing?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(n)))
 
 
@@ -170,12 +175,14 @@ def _services_of_lead(draw: Draw) -> WebTask | None:
         yield from pilot.click("link", fact_on(pilot, "Team"), near="Team |")
         yield from pilot.answer("; ".join(_owned_on(pilot)))
 
-    prompt = draw.say(f"Which services belong to the team of {who.title}? List them, separated by semicolons.",
-                      f"{who.title} is in one of our teams. List the services of that team, separated by "
-                      "semicolons.",
-indirect=(f"When something that is the business of {who.title}'s team breaks, what can that be? List "
-"the services, separated by semicolons.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Which services belong to the team of {who.title}? List them, separated by semicolons.",
+        f"{who.title} is in one of our teams. List the services of that team, separated by semicolons.",
+        indirect=(
+            f"When something that is the business of {who.title}'s team breaks, what can that be? List the services, "
+            "separated by semicolons.",
+        ),
+    )
     return WebTask(prompt, solve, answer=names(owned))
 
 
@@ -199,19 +206,22 @@ def _count_launched(draw: Draw) -> WebTask | None:
             n += int(fact_on(pilot, "Launched")) >= year
         yield from pilot.answer(str(n))
 
-    prompt = draw.say(f"How many of the services that the team {team.title} owns were launched in {year} or later?",
-                      f"Count the services of {team.title} whose launch was in {year} or after it.",
-indirect=(f"The team {team.title} was praised for what it has brought out from {year} on. How many of "
-"the services that are still its own can that be?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"How many of the services that the team {team.title} owns were launched in {year} or later?",
+        f"Count the services of {team.title} whose launch was in {year} or after it.",
+        indirect=(
+            f"The team {team.title} was praised for what it has brought out from {year} on. How many of the services "
+            "that are still its own can that be?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("number", str(len(young))), steps=len(owned) + 2)
 
 
 @template("wiki/topic-opener", app="wiki", level=0)
 def _topic_opener(draw: Draw) -> WebTask | None:
     found = draw.pick("SELECT a.title AS page, t.title, (SELECT author FROM post WHERE topic_id = t.id ORDER BY id "
-                      "LIMIT 1) "
-                      "AS author FROM topic t JOIN article a ON a.id = t.article_id ORDER BY t.id")  # fmt: skip
+                      "LIMIT 1) AS author FROM topic t JOIN article a ON a.id = t.article_id ORDER BY "
+                      "t.id")  # fmt: skip
     assert found is not None
 
     def solve(pilot: Pilot) -> Moves:
@@ -221,11 +231,13 @@ def _topic_opener(draw: Draw) -> WebTask | None:
         match = re.search(r"([A-Z]\w+ [A-Z]\w+), \d{4}-", after)
         yield from pilot.answer(match[1] if match else "")
 
-    prompt = draw.say(f"On the discussion page of {found['page']}, who opened the topic “{found['title']}”?",
-                      f"Who started the discussion “{found['title']}” about the page {found['page']}?",
-indirect=(f"Without whom would nobody have talked about “{found['title']}” where {found['page']} is "
-"discussed?",
-))  # fmt: skip
+    prompt = draw.say(
+        f"On the discussion page of {found['page']}, who opened the topic “{found['title']}”?",
+        f"Who started the discussion “{found['title']}” about the page {found['page']}?",
+        indirect=(
+            f"Without whom would nobody have talked about “{found['title']}” where {found['page']} is discussed?",
+        ),
+    )
     return WebTask(prompt, solve, answer=Answer("name", found["author"]))
 
 

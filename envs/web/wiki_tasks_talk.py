@@ -42,10 +42,11 @@ def _watch(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Watch")
         yield from pilot.done()
 
-    prompt = draw.say(f"Put the page {article.title} on the watch list.",
-                      f"Watch the page {article.title} from now on.",
-indirect=(f"I want to hear of it whenever {hints.article(draw, article)} is edited.",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Put the page {article.title} on the watch list.",
+        f"Watch the page {article.title} from now on.",
+        indirect=(f"I want to hear of it whenever {hints.article(draw, article)} is edited.",),
+    )
     goal, rule = _watched(article.id, article.title, there=True)
     return WebTask(prompt, solve, (goal,), (rule,))
 
@@ -64,8 +65,8 @@ def _stop_watching(draw: Draw) -> WebTask | None:
         f"Take the page {row['title']} off the watch list.",
         f"Stop watching the page {row['title']}; watch the others on.",
         indirect=(
-            f"It is all the same to me from now on whether anybody edits {row['title']}; of the other "
-            "pages I still want to hear.",
+            f"It is all the same to me from now on whether anybody edits {row['title']}; of the other pages I still "
+            "want to hear.",
         ),
     )
     goal, rule = _watched(row["id"], row["title"], there=False)
@@ -106,8 +107,8 @@ def _watch_linked(draw: Draw) -> WebTask | None:
 
 @template("wiki/unwatch-some", app="wiki", level=1)
 def _unwatch_some(draw: Draw) -> WebTask | None:
-    rows = draw.rows("SELECT a.id, a.title, (SELECT max(at) FROM revision WHERE article_id = a.id) AS at "
-                     "FROM watch w JOIN article a ON a.id = w.article_id ORDER BY a.title")  # fmt: skip
+    rows = draw.rows("SELECT a.id, a.title, (SELECT max(at) FROM revision WHERE article_id = a.id) AS at FROM watch w "
+                     "JOIN article a ON a.id = w.article_id ORDER BY a.title")  # fmt: skip
     since = draw.rng.choice(
         ["2026-03-01", "2026-02-15", "2026-02-01", "2026-01-15", "2026-01-01", "2025-12-01", "2025-11-01"]
     )
@@ -125,8 +126,8 @@ def _unwatch_some(draw: Draw) -> WebTask | None:
         f"Stop watching every page on the watch list that was last edited before {since}.",
         f"Clear the watch list of all pages without an edit since {since} (that day counts as since).",
         indirect=(
-            f"Where nothing has happened since {since} (what happened on that day counts), nothing will: "
-            "I need not hear of those pages.",
+            f"Where nothing has happened since {since} (what happened on that day counts), nothing will: I need not "
+            "hear of those pages.",
         ),
     )
     pairs = [_watched(row["id"], row["title"], there=False) for row in old]
@@ -157,8 +158,10 @@ def _new_topic(draw: Draw) -> WebTask | None:
         f"Start a discussion about the page {article.title}. Its title is “{title}”, its text: {text}",
         indirect=(f"Those who work on {hints.article(draw, article)} should talk about this, under “{title}”: {text}",),
     )
-    goal = Goal("the topic is open", "SELECT count(*) = 1 FROM topic t JOIN post p ON p.topic_id = t.id WHERE "
-                "t.article_id = ? AND t.title = ? AND p.body = ?", (article.id, title, text))  # fmt: skip
+    goal = Goal("the topic is "
+                "open", "SELECT count(*) = 1 FROM topic t JOIN post p ON p.topic_id = t.id WHERE "
+                                     "t.article_id = ? AND t.title = ? AND p.body = "
+                                     "?", (article.id, title, text))  # fmt: skip
     rules = (
         Allowed("topic", "article_id = ? AND title = ?", ops=("insert",), params=(article.id, title)),
         Allowed("post", "body = ? AND topic_id IN (SELECT id FROM topic WHERE article_id = ? AND title = ?)",
@@ -192,8 +195,8 @@ def _reply(draw: Draw) -> WebTask | None:
         f"On the discussion page of {found['page']}, answer in the topic “{found['title']}”: {text}",
         f"Reply to the topic “{found['title']}” about the page {found['page']} with: {text}",
         indirect=(
-            f"Some people are waiting for a word on “{found['title']}”, where {found['page']} is "
-            f"discussed. It is: {text}",
+            f"Some people are waiting for a word on “{found['title']}”, where {found['page']} is discussed. It is: "
+            f"{text}",
         ),
     )
     return WebTask(prompt, solve, *added("the reply is there", "post", topic_id=found["id"], body=text))
@@ -218,10 +221,11 @@ def _new_page(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save page")
         yield from pilot.done()
 
-    prompt = draw.say(f"Create a page titled “{title}” with exactly this text: {text}",
-                      f"There is no page “{title}” yet. Make one whose whole text is: {text}",
-indirect=(f"Whoever looks for “{title}” finds nothing yet. There should be just this: {text}",
-))  # fmt: skip
+    prompt = draw.say(
+        f"Create a page titled “{title}” with exactly this text: {text}",
+        f"There is no page “{title}” yet. Make one whose whole text is: {text}",
+        indirect=(f"Whoever looks for “{title}” finds nothing yet. There should be just this: {text}",),
+    )
     goal = Goal(
         "the page is there", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?", (title, normal(text))
     )
@@ -257,16 +261,16 @@ def _new_roster(draw: Draw) -> WebTask | None:
         yield from pilot.click("button", "Save page")
         yield from pilot.done()
 
-    prompt = (draw.say(
-f"Create the page “{title}”. Its text is a list with one item for each service that the team "
-              f"{team.title} owns, "
-              f"in alphabetical order. An item is a link to the service, a colon, and its {name}, like this: "
-              f"* [[Service]]: {name}",
-indirect=(f"At one glance, on a page “{title}”, I want to see the {name} of everything that the team "
-f"{team.title} owns: one item for each service, by the alphabet, that is a link to it, a "
-f"colon, and the value, like this: * [[Service]]: {name}",
-),
-))  # fmt: skip
+    prompt = draw.say(
+        f"Create the page “{title}”. Its text is a list with one item for each service that the team {team.title} "
+        f"owns, in alphabetical order. An item is a link to the service, a colon, and its {name}, like this: * "
+        f"[[Service]]: {name}",
+        indirect=(
+            f"At one glance, on a page “{title}”, I want to see the {name} of everything that the team {team.title} "
+            "owns: one item for each service, by the alphabet, that is a link to it, a colon, and the value, like "
+            f"this: * [[Service]]: {name}",
+        ),
+    )
     goal = Goal(
         "the page is there", "SELECT count(*) = 1 FROM article WHERE title = ? AND body = ?", (title, normal(text))
     )
