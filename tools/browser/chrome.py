@@ -53,37 +53,73 @@ def find_chrome(*, headful: bool = False) -> str:
     )
 
 
-def flags(port: int) -> list[str]:
-    """Return the options with which Chromium is started beside Playwright's own.
+def flags(port: int, *, headful: bool = False) -> list[str]:
+    """Return the options with which Chromium is started.
 
     Names under ``.test`` are the server on ``port``, whatever port a page asks for; no other name or address is
     reached: what is not for these names goes to a proxy that does not exist, and is not resolved before.
 
     Args:
         port: Of the server on loopback.
+        headful: With a window.
     """
+    # Chromium refuses its own sandbox to root.
+    mode = [] if headful else ["--headless", "--hide-scrollbars", "--disable-gpu"]
+    mode += ["--no-sandbox"] if os.geteuid() == 0 else []
     return [
+        *mode,
         f"--host-resolver-rules=MAP *.test 127.0.0.1:{port}, MAP * ~NOTFOUND",
         "--proxy-server=socks5://127.0.0.1:1",
         "--proxy-bypass-list=*.test;<-loopback>",
         "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
         "--dns-prefetch-disable",
+        # The zone is in the environment of the process.
+        "--lang=en-US",
+        "--accept-lang=en-US",
+        # Nothing that a page does not ask for.
         "--disable-background-networking",
+        "--disable-breakpad",
+        "--disable-component-extensions-with-background-pages",
         "--disable-component-update",
+        "--disable-default-apps",
         "--disable-domain-reliability",
+        "--disable-extensions",
+        "--disable-field-trial-config",
+        "--disable-infobars",
+        "--disable-search-engine-choice-screen",
+        "--disable-stack-profiler",
         "--disable-sync",
         "--disable-quic",
+        "--metrics-recording-only",
+        "--mute-audio",
+        "--no-default-browser-check",
         "--no-first-run",
         "--no-pings",
-        "--disable-gpu",
+        "--no-service-autorun",
+        "--password-store=basic",
+        "--use-mock-keychain",
+        # A page behind another is as awake as the one in front.
+        "--disable-background-timer-throttling",
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
+        # The mouse may come before the first frame; who drives it decides what hangs and what opens.
+        "--allow-pre-commit-input",
+        "--disable-hang-monitor",
+        "--disable-ipc-flooding-protection",
+        "--disable-popup-blocking",
+        "--disable-prompt-on-repost",
+        "--disable-dev-shm-usage",
         # One renderer for a context: contexts never share one, and a second in a context costs 20 MB.
         "--renderer-process-limit=1",
         "--disable-site-isolation-trials",
-        # The last of such options counts, so that what Playwright turns off stands here again. RenderDocument makes
-        # a frame and a compositor anew for every page of the same site: half of what opening one costs.
+        # RenderDocument makes a frame and a compositor anew for every page of the same site: half of what opening one
+        # costs.
         "--disable-features=IsolateOrigins,site-per-process,SpareRendererForSitePerProcess,HttpsUpgrades,"
         "HttpsFirstBalancedModeAutoEnable,BackForwardCache,OptimizationHints,MediaRouter,Translate,RenderDocument,"
         "PaintHolding,AcceptCHFrame,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,LazyFrameLoading",
+        "--disable-back-forward-cache",
+        # Chromium takes a machine without a mouse for a telephone.
+        "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
         "--force-prefers-reduced-motion",
         "--force-color-profile=srgb",
         "--font-render-hinting=none",

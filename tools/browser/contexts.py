@@ -14,7 +14,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from thinkact.tools.browser.tab import Tab
 
@@ -104,8 +103,8 @@ class Chromium:
         served: Episodes so far.
     """
 
-    browser: Any
-    root: Any
+    browser: Browser
+    root: Session
     headful: bool
     turns: Turns = field(default_factory=lambda: Turns(ACTIVE))
     spares: dict[Window, list[asyncio.Task[Lease]]] = field(default_factory=dict)
@@ -124,7 +123,7 @@ class Lease:
 
     chromium: Chromium
     window: Window
-    context: Any
+    context: Context
     tab: Tab
     uses: int = 0
 
@@ -135,19 +134,9 @@ class Unclean(Exception):
 
 async def prepare(chromium: Chromium, window: Window) -> Lease:
     """Return a context that nobody has used yet."""
-    context = await chromium.browser.new_context(
-        viewport={"width": window.width, "height": window.height},
-        locale="en-US",
-        timezone_id="UTC",
-        reduced_motion="reduce",
-        color_scheme="light",
-        service_workers="block",
-        accept_downloads=False,
-        permissions=[],
-    )
-    await context.add_init_script(script=window.script)
+    context = await chromium.browser.new_context(window.width, window.height, window.script)
     page = await context.new_page()
-    tab = Tab(page, await context.new_cdp_session(page), lambda: None)
+    tab = Tab(page, lambda: None)
     page.on("crash", lambda _: setattr(tab, "odd", True))
     await tab.open()
     await tab.cdp.send("Input.dispatchMouseEvent", CORNER)

@@ -78,7 +78,7 @@ class BrowserHandle:
                 return self._episode.opening
             except BrowserFault as fault:
                 # What died since it was used last is replaced at once.
-                if last or not (host.broken or isinstance(fault, BrowserDied)):
+                if last or not isinstance(fault, BrowserDied):
                     raise
         raise AssertionError("the last try returns or raises")
 

@@ -1,4 +1,4 @@
-"""The browsers of a process: one thread with one event loop, Playwright's driver, one server, warm contexts."""
+"""The browsers of a process: one thread with one event loop, one server, warm contexts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from thinkact.tools.browser.chrome import find_chrome, flags
+from thinkact.tools.browser.chromium import Browser
 from thinkact.tools.browser.contexts import USES, Chromium, Lease, Window, prepare, wash
 from thinkact.tools.browser.server import Server
-from thinkact.tools.browser.tab import closed
 from thinkact.tools.browser.types import BrowserFault
 
 T = TypeVar("T")
@@ -30,15 +30,12 @@ SPARES = 4
 
 
 class Host:
-    """Playwright, its browsers and the server of the sites, on a loop of their own; see :func:`current`."""
+    """Browsers and the server of the sites, on a loop of their own; see :func:`current`."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.server = Server()
         self.dead = False
-        #: Whether the driver is gone, so that another host must take over.
-        self.broken = False
-        self._playwright: Any = None
         self._browsers: list[Chromium] = []
         self._background: set[asyncio.Task[Any]] = set()
         self.loop = asyncio.new_event_loop()
@@ -188,26 +185,18 @@ class Host:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
-        # Playwright's own tasks complain of pages that were closed meanwhile; ours are all waited for.
+        # What is sent and not waited for complains of pages that were closed meanwhile; the rest is all waited for.
         self.loop.set_exception_handler(lambda loop, context: None)
         self.loop.run_forever()
         self.loop.close()
 
     async def open(self) -> None:
-        """Start the driver and the server.
+        """Start the server.
 
         Raises:
-            BrowserFault: One of them is not installed or does not start.
+            BrowserFault: It does not start.
         """
-        try:
-            from playwright.async_api import async_playwright
-        except ImportError as error:
-            raise BrowserFault("the browser needs Playwright: pip install 'thinkact[browser]'.") from error
         self._launching = asyncio.Lock()
-        try:
-            self._playwright = await asyncio.wait_for(async_playwright().start(), START)
-        except Exception as error:
-            raise BrowserFault(f"Playwright's driver did not start: {error}") from error
         await self.server.start()
 
     async def _chromium(self, headful: bool) -> Chromium:
@@ -226,24 +215,11 @@ class Host:
 
     async def _launch(self, headful: bool) -> Chromium:
         program = find_chrome(headful=headful)
-        root = os.geteuid() == 0
         try:
-            browser = await self._playwright.chromium.launch(
-                executable_path=program,
-                headless=not headful,
-                # Chromium refuses its own sandbox to root.
-                chromium_sandbox=not root,
-                args=flags(self.server.port),
-                handle_sigint=False,
-                handle_sigterm=False,
-                handle_sighup=False,
-                timeout=START * 1000,
-            )
-            root = await browser.new_browser_cdp_session()
+            browser = await Browser.launch([program, *flags(self.server.port, headful=headful)])
         except Exception as error:
-            self.broken = closed(error)
             raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
-        chromium = Chromium(browser, root, headful)
+        chromium = Chromium(browser, browser.session, headful)
 
         def gone(_: Any) -> None:
             chromium.dead = True
@@ -264,8 +240,6 @@ class Host:
     async def _end(self) -> None:
         for chromium in list(self._browsers):
             await self._shut(chromium)
-        if self._playwright is not None:
-            await quietly(self._playwright.stop())
         await self.server.stop()
 
 
@@ -293,7 +267,7 @@ _host: Host | None = None
 
 
 def current() -> Host:
-    """Return the host of this process, started on first use; a forked child and a dead driver get a new one.
+    """Return the host of this process, started on first use; a forked child gets one of its own.
 
     Raises:
         BrowserFault: It does not start.
@@ -301,9 +275,7 @@ def current() -> Host:
     global _host
     with _guard:
         if _host is not None and _host.pid == os.getpid() and not _host.dead:
-            if not _host.broken:
-                return _host
-            _host.stop()
+            return _host
         host = Host()
         try:
             host.call(host.open(), START + 10)

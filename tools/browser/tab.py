@@ -11,6 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from thinkact.tools.browser.cdp import TargetClosed
+from thinkact.tools.browser.chromium import Page
 from thinkact.tools.browser.types import BrowserFault
 
 #: Name of the isolated world: a page's scripts see neither it nor what is in it.
@@ -53,14 +55,13 @@ class Tab:
     """A page of an episode.
 
     Args:
-        page: Playwright's page.
-        cdp: A CDP session to it.
+        page: The page.
         changed: Called when a counter changes, so that whoever waits looks again.
     """
 
-    def __init__(self, page: Any, cdp: Any, changed: Callable[[], None]) -> None:
+    def __init__(self, page: Page, changed: Callable[[], None]) -> None:
         self.page = page
-        self.cdp = cdp
+        self.cdp = page.session
         self.changed = changed
         #: Whether it is being replaced, after dialogs without an end.
         self.doomed = False
@@ -94,9 +95,7 @@ class Tab:
             ("Network.responseReceived", self._on_response),
         ):
             self.cdp.on(event, handler)
-        tree, *_ = await asyncio.gather(
-            self.cdp.send("Page.getFrameTree"), self.cdp.send("Page.enable"), self.cdp.send("Network.enable")
-        )
+        tree, _ = await asyncio.gather(self.cdp.send("Page.getFrameTree"), self.cdp.send("Network.enable"))
         self._frame = tree["frameTree"]["frame"]["id"]
 
     @property
@@ -306,8 +305,8 @@ class Tab:
 
 
 def closed(error: Exception) -> bool:
-    """Tell whether Playwright says that a page is no more."""
-    return any(words in str(error) for words in ("has been closed", "Target closed", "crashed"))
+    """Tell whether an error says that a page is no more."""
+    return isinstance(error, TargetClosed)
 
 
 def _replaced(error: str) -> bool:

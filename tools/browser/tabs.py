@@ -91,8 +91,7 @@ class Tabs:
                 self.notes.append("The page tried to open another tab; there are too many.")
                 await page.close()
                 return
-            cdp = await self.lease.context.new_cdp_session(page)
-            tab = Tab(page, cdp, self.changed)
+            tab = Tab(page, self.changed)
             await tab.open()
         except Exception:
             return  # closed as soon as it was opened
@@ -172,9 +171,8 @@ class Tabs:
         Raises:
             BrowserFault: There is none: the browser or its driver is gone.
         """
-        try:  # a driver that died says nothing of the browser's end, but takes no more orders
-            session = await asyncio.wait_for(self.lease.chromium.browser.new_browser_cdp_session(), START)
-            await quietly(session.detach())
+        try:
+            await asyncio.wait_for(self.lease.chromium.root.send("Browser.getVersion"), START)
         except Exception as error:
             raise BrowserDied(f"the browser is gone: {error}") from error
         limit = time.monotonic() + START
