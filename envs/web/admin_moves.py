@@ -80,6 +80,13 @@ def open_ticket(pilot: Pilot, number: int) -> Moves:
     yield from pilot.click("link", str(number))
 
 
+def add_comment(pilot: Pilot, number: int, text: str) -> Moves:
+    """Open a ticket's page and comment on it."""
+    yield from open_ticket(pilot, number)
+    yield from pilot.fill("textbox", "Comment", text)
+    yield from pilot.click("button", "Add comment")
+
+
 def open_person(pilot: Pilot, name: str) -> Moves:
     """Open a person's page."""
     yield from find(pilot, "Staff", name)

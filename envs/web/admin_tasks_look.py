@@ -21,10 +21,8 @@ from thinkact.envs.web.admin_moves import (
     person,
 )
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.tasks import Draw, WebTask, template
+from thinkact.envs.web.tasks import ANSWER_ONLY, Draw, WebTask, template
 from thinkact.envs.web.wiki_book import names, table_rows
-
-_ANSWER = "Give the answer only."
 
 
 @template("admin/ticket-field", app="admin", level=0)
@@ -43,10 +41,10 @@ def _ticket_field(draw: Draw) -> WebTask | None:
 
     number = row["id"]
     prompt = draw.say(
-        f"What is the {words} of ticket {number}? {_ANSWER}",
-        f"Look up ticket {number} and tell its {words}. {_ANSWER}",
-        f"Ticket {number}: which {words} does it have? {_ANSWER}",
-        indirect=(f"I mean {hints.ticket(draw, row)}. What is the {words} of that? {_ANSWER}",),
+        f"What is the {words} of ticket {number}? {ANSWER_ONLY}",
+        f"Look up ticket {number} and tell its {words}. {ANSWER_ONLY}",
+        f"Ticket {number}: which {words} does it have? {ANSWER_ONLY}",
+        indirect=(f"I mean {hints.ticket(draw, row)}. What is the {words} of that? {ANSWER_ONLY}",),
     )
     return WebTask(prompt, solve, answer=Answer(kind, str(row[column])))  # type: ignore[arg-type]
 
@@ -147,11 +145,11 @@ def _lead_of_person(draw: Draw) -> WebTask | None:
         yield from pilot.answer(row[5] if column == "email" else row[6])
 
     prompt = draw.say(
-        f"What is the {words} of the lead of the team in which {who['name']} works? {_ANSWER}",
-        f"{who['name']} belongs to a team. Find the {words} of its lead. {_ANSWER}",
+        f"What is the {words} of the lead of the team in which {who['name']} works? {ANSWER_ONLY}",
+        f"{who['name']} belongs to a team. Find the {words} of its lead. {ANSWER_ONLY}",
         indirect=(
             f"I have a question about {hints.person(draw, who)} and will ask their team's lead. What is the {words} of "
-            f"that lead? {_ANSWER}",
+            f"that lead? {ANSWER_ONLY}",
         ),
     )
     return WebTask(prompt, solve, answer=Answer(kind, lead[column]))  # type: ignore[arg-type]
@@ -280,9 +278,11 @@ def _bills(draw: Draw) -> WebTask | None:
         yield from pilot.impossible()
 
     prompt = draw.say(
-        f"How much did we bill {customer} in {month} 2025? {_ANSWER}",
-        f"Look up the total of the bills to {customer} for {month} 2025. {_ANSWER}",
-        f"Find the sum billed to {customer} in {month} of last year. {_ANSWER}",
-        indirect=(f"{customer} says that we took too much in {month} of last year. How much was it in all? {_ANSWER}",),
+        f"How much did we bill {customer} in {month} 2025? {ANSWER_ONLY}",
+        f"Look up the total of the bills to {customer} for {month} 2025. {ANSWER_ONLY}",
+        f"Find the sum billed to {customer} in {month} of last year. {ANSWER_ONLY}",
+        indirect=(
+            f"{customer} says that we took too much in {month} of last year. How much was it in all? {ANSWER_ONLY}",
+        ),
     )
     return WebTask(prompt, solve, infeasible=True)

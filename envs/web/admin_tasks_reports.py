@@ -13,7 +13,7 @@ from thinkact.envs.web.admin_moves import (
 )
 from thinkact.envs.web.admin_office import GROUPS, MEASURES
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.tasks import Draw, WebTask, template
+from thinkact.envs.web.tasks import ANSWER_ONLY, Draw, WebTask, template
 
 
 def _report(draw: Draw, measure: str, by: str) -> dict[str, float]:
@@ -23,9 +23,6 @@ def _report(draw: Draw, measure: str, by: str) -> dict[str, float]:
         *([draw.now.date().isoformat()] if ":today" in MEASURES[measure] else []),
     )
     return {row["name"]: row["value"] for row in rows}
-
-
-_ANSWER = "Give the answer only."
 
 
 @template("admin/report-extreme", app="admin", level=1)
@@ -54,9 +51,9 @@ def _report_extreme(draw: Draw) -> WebTask | None:
     if "average" in measure:
         what = f"the {'most' if sign else 'fewest'} days on average from creation to due date"
     prompt = draw.say(
-        f"Which {by} has {what}? Tickets of nobody count under “nobody”. {_ANSWER}",
-        f"Find out which {by} has {what} (“nobody” counts as an answer). {_ANSWER}",
-        indirect=(f"Tell me which {by} stands out by {what}; “nobody” is an answer too. {_ANSWER}",),
+        f"Which {by} has {what}? Tickets of nobody count under “nobody”. {ANSWER_ONLY}",
+        f"Find out which {by} has {what} (“nobody” counts as an answer). {ANSWER_ONLY}",
+        indirect=(f"Tell me which {by} stands out by {what}; “nobody” is an answer too. {ANSWER_ONLY}",),
     )
     return WebTask(prompt, solve, answer=Answer("name", ranked[sign]))
 

@@ -12,6 +12,7 @@ from thinkact.envs.web.admin_moves import (
     LOG,
     TICKET_COLUMNS,
     TICKETS,
+    add_comment,
     apply,
     change,
     find,
@@ -94,9 +95,7 @@ def _comment(draw: Draw) -> WebTask | None:
                             "A voucher was promised."])  # fmt: skip
 
     def solve(pilot: Pilot) -> Moves:
-        yield from open_ticket(pilot, row["id"])
-        yield from pilot.fill("textbox", "Comment", text)
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, row["id"], text)
         yield from pilot.done()
 
     prompt = draw.say(

@@ -18,6 +18,8 @@ _FILES = (
     "coalesce((SELECT group_concat(file_id) FROM (SELECT file_id FROM attachment WHERE mail_id = mail.id "
     "ORDER BY file_id)), '')"
 )
+#: How a mail about a deadline names the day.
+DUE = r"due on (\d{4}-\d\d-\d\d)"
 #: A forwarded mail may carry a word to its reader.
 _NOTE = 200
 
@@ -149,6 +151,16 @@ def a_contact(draw: Draw, *without: str) -> sqlite3.Row:
     """Draw a contact whose address is none of these."""
     people = [each for each in draw.rows("SELECT * FROM contact ORDER BY id") if each["email"] not in without]
     return draw.rng.choice(people)
+
+
+def deadline_mail(draw: Draw, project: str) -> sqlite3.Row:
+    """Return the mail that names a project's deadline."""
+    return mails(draw, "deadline", "instr(subject, ?)", project)[0]
+
+
+def due_day(mail: sqlite3.Row) -> str:
+    """Return the day that a mail about a deadline names."""
+    return str(re.findall(DUE, mail["body"])[0])
 
 
 def project_of(mail: sqlite3.Row) -> str:

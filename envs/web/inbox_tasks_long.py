@@ -6,11 +6,14 @@ import re
 
 from thinkact.envs.web.goals import together
 from thinkact.envs.web.inbox_goals import (
+    DUE,
     Letter,
     a_contact,
     a_mail,
     add_label,
     change,
+    deadline_mail,
+    due_day,
     find,
     find_contact,
     first_address,
@@ -70,8 +73,8 @@ def reply_and_file(draw: Draw) -> WebTask | None:
     mail = a_mail(draw, "question")
     assert mail is not None
     project = project_of(mail)
-    source = mails(draw, "deadline", "instr(subject, ?)", project)[0]
-    day = re.findall(r"due on (\S+)\.", source["body"])[0]
+    source = deadline_mail(draw, project)
+    day = due_day(source)
     goals, allowed = together(write(draw, reply_to(mail, day)), change("archived", [mail, source], folder="Archive"))
     prompt = draw.say(
         f"Reply to the question about {project} with the deadline of that project (only the date, YYYY-MM-DD), then "
@@ -85,7 +88,7 @@ def reply_and_file(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_mail(pilot, f"{project}: deadline")
-        found = pilot.read(r"due on (\d{4}-\d\d-\d\d)\.")
+        found = pilot.read(DUE)
         yield from pilot.click("button", "Archive")
         yield from open_mail(pilot, f"Question about {project}")
         yield from pilot.click("button", "Archive")
@@ -169,8 +172,7 @@ def answer_everyone(draw: Draw) -> WebTask | None:
     asked = draw.some(mails(draw, "question"), 3)
     days = {}
     for mail in asked:
-        source = mails(draw, "deadline", "instr(subject, ?)", project_of(mail))[0]
-        days[mail["id"]] = re.findall(r"due on (\S+)\.", source["body"])[0]
+        days[mail["id"]] = due_day(deadline_mail(draw, project_of(mail)))
     if any(mail["starred"] for mail in asked):
         return None
     letters = [reply_to(mail, days[mail["id"]]) for mail in asked]
@@ -189,7 +191,7 @@ def answer_everyone(draw: Draw) -> WebTask | None:
         for mail in asked:
             project = project_of(mail)
             yield from open_mail(pilot, f"{project}: deadline")
-            found = pilot.read(r"due on (\d{4}-\d\d-\d\d)\.")
+            found = pilot.read(DUE)
             yield from open_mail(pilot, f"Question about {project}")
             yield from pilot.click("button", "Star")
             yield from pilot.click("link", "Reply")

@@ -7,8 +7,10 @@ import re
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import hints
 from thinkact.envs.web.inbox_goals import (
+    DUE,
     a_contact,
     a_mail,
+    due_day,
     find,
     find_contact,
     lines,
@@ -218,7 +220,7 @@ def who_asked(draw: Draw) -> WebTask | None:
 def deadline_count(draw: Draw) -> WebTask | None:
     """The first of several deadlines."""
     found = mails(draw, "deadline")
-    days = {project_of(mail): re.findall(r"due on (\S+)\.", mail["body"])[0] for mail in found}
+    days = {project_of(mail): due_day(mail) for mail in found}
     chosen = draw.some(sorted(days), 2)
     first = min(chosen, key=lambda each: days[each])
     if len({days[each] for each in chosen}) < len(chosen):
@@ -238,7 +240,7 @@ def deadline_count(draw: Draw) -> WebTask | None:
         read = []
         for project in chosen:
             yield from open_mail(pilot, f"{project}: deadline")
-            read.append(pilot.read(r"due on (\d{4}-\d\d-\d\d)"))
+            read.append(pilot.read(DUE))
         yield from pilot.answer(min(read))
 
     return WebTask(prompt, solve, answer=Answer("date", days[first]))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from thinkact.envs.web import hints
 from thinkact.envs.web.inbox_goals import (
+    DUE,
     Letter,
     a_contact,
     a_mail,
+    deadline_mail,
+    due_day,
     find_contact,
     first_address,
     forwarded,
     lines,
-    mails,
     named,
     open_line,
     open_mail,
@@ -219,8 +219,8 @@ def reply_with_date(draw: Draw) -> WebTask | None:
     mail = a_mail(draw, "question")
     assert mail is not None
     project = project_of(mail)
-    source = mails(draw, "deadline", "instr(subject, ?)", project)[0]
-    day = re.findall(r"due on (\S+)\.", source["body"])[0]
+    source = deadline_mail(draw, project)
+    day = due_day(source)
     goals, allowed = write(draw, reply_to(mail, day))
     prompt = draw.say(
         f"{mail['sender']} asks until when parts of {project} can be handed in. Reply with the day that "
@@ -235,7 +235,7 @@ def reply_with_date(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_mail(pilot, f"{project}: deadline")
-        found = pilot.read(r"due on (\d{4}-\d\d-\d\d)\.")
+        found = pilot.read(DUE)
         yield from open_mail(pilot, f"Question about {project}")
         yield from pilot.click("link", "Reply")
         yield from send(pilot, body=found)

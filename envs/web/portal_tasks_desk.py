@@ -6,7 +6,7 @@ import re
 import sqlite3
 
 from thinkact.envs.web import hints
-from thinkact.envs.web.admin_moves import TICKETS, change, open_ticket
+from thinkact.envs.web.admin_moves import TICKETS, add_comment, change
 from thinkact.envs.web.booking_data import itineraries
 from thinkact.envs.web.booking_goals import (
     Stay,
@@ -319,9 +319,7 @@ def _asked_ticket(draw: Draw) -> WebTask | None:
         yield from read_mail(pilot, mail["subject"])
         which, words = _found(r"ticket (\d+) in .* comment on it “(.+)”", pilot.text)
         yield from enter(pilot, "admin")
-        yield from open_ticket(pilot, int(which))
-        yield from pilot.fill("textbox", "Comment", words)
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, int(which), words)
         yield from pilot.select("Priority", "urgent")
         yield from pilot.click("button", "Save changes")
         yield from _reply_now(pilot, mail["subject"], text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import hints
-from thinkact.envs.web.admin_moves import REQUEST_COLUMNS, change, find, listed, narrow, open_ticket
+from thinkact.envs.web.admin_moves import REQUEST_COLUMNS, add_comment, change, find, listed, narrow
 from thinkact.envs.web.admin_tasks_office import decided
 from thinkact.envs.web.goals import of, together
 from thinkact.envs.web.pilot import Moves, Pilot
@@ -189,9 +189,7 @@ def _within_limit(draw: Draw) -> WebTask | None:
             yield from open_product(pilot, row["name"])
             prices[row["name"]] = _cents(pilot.read(r"(?m)^(\$[\d,.]+)"))
         yield from enter(pilot, "admin")
-        yield from open_ticket(pilot, ticket["id"])
-        yield from pilot.fill("textbox", "Comment", next(name for name in prices if prices[name] <= most))
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, ticket["id"], next(name for name in prices if prices[name] <= most))
         yield from pilot.done()
 
     said = ", ".join(row["name"] for row in products)

@@ -9,16 +9,16 @@ from thinkact.envs.web import hints
 from thinkact.envs.web.admin_moves import (
     TICKET_COLUMNS,
     TICKETS,
+    add_comment,
     change,
     find,
     listed,
     narrow,
-    open_ticket,
     overdue,
     report,
 )
 from thinkact.envs.web.goals import of, together
-from thinkact.envs.web.inbox_goals import a_contact, a_mail, project_of, reply_to, write
+from thinkact.envs.web.inbox_goals import DUE, a_contact, a_mail, due_day, project_of, reply_to, write
 from thinkact.envs.web.pilot import Moves, Pilot
 from thinkact.envs.web.portal_moves import (
     APPS,
@@ -38,7 +38,6 @@ from thinkact.envs.web.wiki_book import ASK, EDITS, Book, edit_page, fact_on, re
 from thinkact.envs.web.wiki_text import plain
 
 _SUBJECTS = ("What you asked for", "As agreed", "For your notes", "Short answer", "The figure you need")
-_DAY = r"(\d{4}-\d\d-\d\d)"
 
 
 def _told(draw: Draw) -> tuple[sqlite3.Row, str]:
@@ -143,13 +142,13 @@ def _mail_to_page(draw: Draw) -> WebTask | None:
     mail = a_mail(within(draw, "inbox"), "deadline")
     if mail is None:
         return None
-    day = mail["body"].split("are due on ")[1][:10]
+    day = due_day(mail)
     name = project_of(mail)
     goals, rules = page(name, f"All parts are due on {day}.")
 
     def solve(pilot: Pilot) -> Moves:
         yield from read_mail(pilot, mail["subject"])
-        due = pilot.read(rf"are due on {_DAY}")
+        due = pilot.read(DUE)
         yield from write_page(pilot, name, f"All parts are due on {due}.")
         yield from pilot.done()
 
@@ -172,14 +171,14 @@ def _mail_to_project(draw: Draw) -> WebTask | None:
     article = draw.rng.choice(Book(draw, "wiki").of("Projects", editable=True, facts=True))
     if mail is None:
         return None
-    day = mail["body"].split("are due on ")[1][:10]
+    day = due_day(mail)
     old = article.facts["Deadline"]
     if old == day:
         return None
 
     def solve(pilot: Pilot) -> Moves:
         yield from read_mail(pilot, mail["subject"])
-        due = pilot.read(rf"are due on {_DAY}")
+        due = pilot.read(DUE)
         yield from look_up(pilot, article.title)
         yield from edit_page(
             pilot, "Edit introduction", lambda text: text.replace(f"| Deadline | {old}", f"| Deadline | {due}")
@@ -213,9 +212,7 @@ def _code_to_ticket(draw: Draw) -> WebTask | None:
         yield from read_mail(pilot, mail["subject"])
         seen = pilot.read(_CODE)
         yield from enter(pilot, "admin")
-        yield from open_ticket(pilot, row["id"])
-        yield from pilot.fill("textbox", "Comment", seen)
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, row["id"], seen)
         yield from pilot.done()
 
     prompt = draw.say(
@@ -265,9 +262,7 @@ def _spread_code(draw: Draw) -> WebTask | None:
         yield from pilot.fill("textbox", "Summary", "from a mail")
         yield from pilot.click("button", "Save page")
         yield from enter(pilot, "admin")
-        yield from open_ticket(pilot, row["id"])
-        yield from pilot.fill("textbox", "Comment", seen)
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, row["id"], seen)
         yield from pilot.select("Priority", "high")
         yield from pilot.click("button", "Save changes")
         yield from pilot.done()

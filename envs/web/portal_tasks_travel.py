@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import shop_data, wiki_words
-from thinkact.envs.web.admin_moves import TICKETS, open_ticket
+from thinkact.envs.web.admin_moves import TICKETS, add_comment
 from thinkact.envs.web.booking_goals import in_words, open_booking, today
 from thinkact.envs.web.booking_trips import segments
 from thinkact.envs.web.inbox_goals import a_contact
@@ -72,9 +72,7 @@ def _trip_to_ticket(draw: Draw) -> WebTask | None:
         yield from _open_trip(pilot, legs)
         number = pilot.read(r"out *\| *([A-Z]{2} \d+) *\|")
         yield from enter(pilot, "admin")
-        yield from open_ticket(pilot, row["id"])
-        yield from pilot.fill("textbox", "Comment", number)
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, row["id"], number)
         yield from pilot.done()
 
     prompt = draw.say(
@@ -282,9 +280,7 @@ def _review_to_ticket(draw: Draw) -> WebTask | None:
             yield from pilot.click("link", "Next page")
         title = pilot.read(pattern)
         yield from enter(pilot, "admin")
-        yield from open_ticket(pilot, row["id"])
-        yield from pilot.fill("textbox", "Comment", title)
-        yield from pilot.click("button", "Add comment")
+        yield from add_comment(pilot, row["id"], title)
         yield from pilot.done()
 
     prompt = draw.say(

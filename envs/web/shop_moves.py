@@ -6,10 +6,14 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from thinkact.envs.web import hints
+from thinkact.envs.web.goals import Wants
 from thinkact.envs.web.shop_data import DELIVERIES
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask
 
 ONE_SIZE = "One size"
+#: The products that are not on the wish list.
+UNWISHED = "SELECT * FROM product WHERE id NOT IN (SELECT product_id FROM wish) ORDER BY id"
 #: The name of the first product in a list with prices.
 FIRST_LISTED = r'^.*link \[e[0-9]+\] "([^"]+)" \| \$'
 
@@ -75,6 +79,34 @@ def way(draw: Draw, *, coupon: str = "", gift: str = "") -> Way:
     return Way(address, draw.rng.choice(cards), draw.rng.choice(tuple(DELIVERIES)), gift, coupon)
 
 
+def a_coupon(draw: Draw) -> sqlite3.Row:
+    """Draw a coupon that is still good, for goods of any category."""
+    sql = "SELECT * FROM coupon WHERE expires >= ? AND category = '' ORDER BY id"
+    coupon = draw.pick(sql, draw.now.date().isoformat())
+    assert coupon is not None
+    return coupon
+
+
+def delivered_line(draw: Draw, placed: str) -> sqlite3.Row | None:
+    """Draw a line of an order that has arrived; ``placed`` (such as ``"> '2026-02-20'"``) says when it was ordered."""
+    return draw.pick(
+        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered'"
+        f" AND placed {placed} ORDER BY order_line.id"
+    )
+
+
+def variants_of(draw: Draw, order: int) -> list[int]:
+    """Return the ids of the variants that an order holds."""
+    return [row[0] for row in draw.rows("SELECT variant_id FROM order_line WHERE order_id = ?", order)]
+
+
+def cancelled(draw: Draw, order: int) -> Wants:
+    """Want an order cancelled, which puts its goods back into stock."""
+    goal = Goal("cancelled", "SELECT status = 'cancelled' FROM orders WHERE id = ?", (order,))
+    back = Allowed("variant", one_of("id", variants_of(draw, order)), ("stock",), ("update",))
+    return (goal,), (Allowed("orders", f"id = {order}", ("status",), ("update",)), back)
+
+
 def last_order(draw: Draw) -> int:
     """Return the highest order number at the start."""
     return int(draw.rows("SELECT max(id) FROM orders")[0][0])
@@ -138,6 +170,36 @@ def buying(draw: Draw, wanted: Sequence[Item]) -> tuple[Allowed, ...]:
         Allowed("orders", f"id > {last}", ops=("insert",)),
         Allowed("order_line", f"order_id > {last}", ops=("insert",)),
         Allowed("variant", one_of("id", [each.variant for each in wanted]), ("stock",), ("update",)),
+    )
+
+
+# What is asked for in the same words where it can be done and where it cannot.
+
+
+def ask_for_cart(draw: Draw, item: Item) -> str:
+    """Return the wish to have an item in the cart."""
+    return draw.say(
+        f"Put {item.order} into the cart.",
+        f"I need {item.order}. Add that to the cart, but do not order.",
+        indirect=(f"Get my cart ready so that I only have to pay: {item.order} is all I want.",),
+    )
+
+
+def ask_for_wish(draw: Draw, name: str) -> str:
+    """Return the wish to have a product on the wish list."""
+    return draw.say(
+        f"Add the {name} to my wish list.",
+        f"Put the {name} on my wish list, please.",
+        indirect=(f"My birthday is near. See to it that my friends know that I would like the {name}.",),
+    )
+
+
+def ask_to_cancel(draw: Draw, order: int) -> str:
+    """Return the wish to cancel an order."""
+    return draw.say(
+        f"Cancel order #{order}.",
+        f"I do not want order #{order} any more: cancel it.",
+        indirect=(f"I have changed my mind about {hints.order(draw, order)}. It must not be sent.",),
     )
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import CITIES, LANGUAGES, REASONS
-from thinkact.envs.web.shop_moves import Item, cart_may_hold, in_cart, one_of, open_order
+from thinkact.envs.web.shop_moves import (
+    Item,
+    ask_to_cancel,
+    cancelled,
+    cart_may_hold,
+    delivered_line,
+    in_cart,
+    open_order,
+)
 from thinkact.envs.web.tasks import Allowed, Draw, Goal, Moves, Pilot, WebTask, template
 
 
@@ -19,20 +27,7 @@ def cancel_order(draw: Draw) -> WebTask | None:
         yield from p.click("button", "Cancel order")
         yield from p.done()
 
-    variants = [row[0] for row in draw.rows("SELECT variant_id FROM order_line WHERE order_id = ?", order["id"])]
-    return WebTask(
-        draw.say(
-            f"Cancel order #{order['id']}.",
-            f"I do not want order #{order['id']} any more: cancel it.",
-            indirect=(f"I have changed my mind about {hints.order(draw, order['id'])}. It must not be sent.",),
-        ),
-        solve,
-        goals=(Goal("cancelled", "SELECT status = 'cancelled' FROM orders WHERE id = ?", (order["id"],)),),
-        allowed=(
-            Allowed("orders", f"id = {order['id']}", ("status",), ("update",)),
-            Allowed("variant", one_of("id", variants), ("stock",), ("update",)),
-        ),
-    )
+    return WebTask(ask_to_cancel(draw, order["id"]), solve, *cancelled(draw, order["id"]))
 
 
 @template("shop/cancel-by-product", app="shop", level=1)
@@ -46,7 +41,6 @@ def cancel_by_product(draw: Draw) -> WebTask | None:
     if line is None:
         return None
     number = line["order_id"]
-    variants = [row[0] for row in draw.rows("SELECT variant_id FROM order_line WHERE order_id = ?", number)]
 
     def solve(p: Pilot) -> Moves:
         yield from p.click("link", "Orders")
@@ -69,11 +63,7 @@ def cancel_by_product(draw: Draw) -> WebTask | None:
             indirect=[f"I found the {line['name']} cheaper elsewhere, so the order with it should not be sent."],
         ),
         solve,
-        goals=(Goal("cancelled", "SELECT status = 'cancelled' FROM orders WHERE id = ?", (number,)),),
-        allowed=(
-            Allowed("orders", f"id = {number}", ("status",), ("update",)),
-            Allowed("variant", one_of("id", variants), ("stock",), ("update",)),
-        ),
+        *cancelled(draw, number),
         steps=9,
     )
 
@@ -329,10 +319,7 @@ def ship_elsewhere(draw: Draw) -> WebTask | None:
 @template("shop/return-line", app="shop", level=1)
 def return_line(draw: Draw) -> WebTask | None:
     """Send a line of a delivered order back."""
-    line = draw.pick(
-        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed "
-        "> '2026-02-20' ORDER BY order_line.id"
-    )
+    line = delivered_line(draw, "> '2026-02-20'")
     if line is None:
         return None
     reason = draw.rng.choice(REASONS)

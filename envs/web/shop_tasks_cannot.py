@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import REASONS
-from thinkact.envs.web.shop_moves import apply_coupon, cart_may_hold, fill_cart, items, open_order, open_product, way
+from thinkact.envs.web.shop_moves import (
+    apply_coupon,
+    ask_for_cart,
+    ask_for_wish,
+    ask_to_cancel,
+    cart_may_hold,
+    delivered_line,
+    fill_cart,
+    items,
+    open_order,
+    open_product,
+    way,
+)
 from thinkact.envs.web.tasks import Allowed, Draw, Moves, Pilot, WebTask, template
 
 
@@ -20,11 +32,7 @@ def cart_sold_out(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        draw.say(
-            f"Put {item.order} into the cart.",
-            f"I need {item.order}. Add that to the cart, but do not order.",
-            indirect=(f"Get my cart ready so that I only have to pay: {item.order} is all I want.",),
-        ),
+        ask_for_cart(draw, item),
         solve,
         infeasible=True,
     )
@@ -92,11 +100,7 @@ def cancel_too_late(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        draw.say(
-            f"Cancel order #{order['id']}.",
-            f"I do not want order #{order['id']} any more: cancel it.",
-            indirect=(f"I have changed my mind about {hints.order(draw, order['id'])}. It must not be sent.",),
-        ),
+        ask_to_cancel(draw, order["id"]),
         solve,
         infeasible=True,
         steps=5,
@@ -106,10 +110,7 @@ def cancel_too_late(draw: Draw) -> WebTask | None:
 @template("shop/return-too-late", app="shop", level=1, infeasible=True)
 def return_too_late(draw: Draw) -> WebTask | None:
     """A line of an order that is older than returns are possible."""
-    line = draw.pick(
-        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed "
-        "< '2026-02-12' ORDER BY order_line.id"
-    )
+    line = delivered_line(draw, "< '2026-02-12'")
     if line is None:
         return None
     reason = draw.rng.choice(REASONS)
@@ -145,11 +146,7 @@ def wish_unknown(draw: Draw) -> WebTask | None:
         yield from p.impossible()
 
     return WebTask(
-        draw.say(
-            f"Add the {name} to my wish list.",
-            f"Put the {name} on my wish list, please.",
-            indirect=(f"My birthday is near. See to it that my friends know that I would like the {name}.",),
-        ),
+        ask_for_wish(draw, name),
         solve,
         infeasible=True,
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from thinkact.envs.web.shop_data import CATEGORIES
 from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
+    UNWISHED,
     Item,
     apply_coupon,
+    ask_for_cart,
+    ask_for_wish,
     cart_may_hold,
     fill_cart,
     in_cart,
@@ -31,7 +34,7 @@ def wish_for(p: Pilot, name: str) -> Moves:
 @template("shop/wish-add", app="shop", level=0)
 def wish_add(draw: Draw) -> WebTask | None:
     """Put a named product on the wish list."""
-    item = draw.pick("SELECT * FROM product WHERE id NOT IN (SELECT product_id FROM wish) ORDER BY id")
+    item = draw.pick(UNWISHED)
     assert item is not None
 
     def solve(p: Pilot) -> Moves:
@@ -39,11 +42,7 @@ def wish_add(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        draw.say(
-            f"Add the {item['name']} to my wish list.",
-            f"Put the {item['name']} on my wish list, please.",
-            indirect=[f"My birthday is near. See to it that my friends know that I would like the {item['name']}."],
-        ),
+        ask_for_wish(draw, item["name"]),
         solve,
         goals=(wished(item["id"], item["name"]),),
         allowed=(Allowed("wish", f"product_id = {item['id']}", ops=("insert",)),),
@@ -87,11 +86,7 @@ def cart_add(draw: Draw) -> WebTask | None:
         yield from p.done()
 
     return WebTask(
-        draw.say(
-            f"Put {item.order} into the cart.",
-            f"I need {item.order}. Add that to the cart, but do not order.",
-            indirect=[f"Get my cart ready so that I only have to pay: {item.order} is all I want."],
-        ),
+        ask_for_cart(draw, item),
         solve,
         goals=(in_cart(item),),
         allowed=(cart_may_hold([item]),),

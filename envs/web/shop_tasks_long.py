@@ -6,15 +6,20 @@ from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import CATEGORIES, REASONS
 from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
+    UNWISHED,
+    a_coupon,
     bought,
     buying,
+    cancelled,
     check_out,
+    delivered_line,
     fill_cart,
     items,
     narrow,
     one_of,
     open_order,
     purchase,
+    variants_of,
     way,
 )
 from thinkact.envs.web.shop_tasks_account import address_words, fill_address, new_address
@@ -47,9 +52,7 @@ def order_three(draw: Draw) -> WebTask | None:
 @template("shop/order-four-coupon", app="shop", level=3)
 def order_four_coupon(draw: Draw) -> WebTask | None:
     """One order of four things with a message and a coupon."""
-    sql = "SELECT * FROM coupon WHERE expires >= ? AND category = '' ORDER BY id"
-    coupon = draw.pick(sql, draw.now.date().isoformat())
-    assert coupon is not None
+    coupon = a_coupon(draw)
     where = f"stock >= 5 AND price >= {max(coupon['minimum'], coupon['amount']) // 4}"
     wanted = items(draw, 4, where=where, most=2)
     if len(wanted) < 4:
@@ -166,17 +169,14 @@ def errands(draw: Draw) -> WebTask | None:
     """Cancel one order, return from another, order something, wish for something."""
     item, by = items(draw, 1)[0], way(draw)
     off = draw.pick("SELECT * FROM orders WHERE status = 'processing' ORDER BY id")
-    line = draw.pick(
-        "SELECT order_line.* FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed "
-        "> '2026-02-20' ORDER BY order_line.id"
-    )
-    wish = draw.pick("SELECT * FROM product WHERE id NOT IN (SELECT product_id FROM wish) ORDER BY id")
+    line = delivered_line(draw, "> '2026-02-20'")
+    wish = draw.pick(UNWISHED)
     if off is None or line is None or wish is None:
         return None
-    held = [row[0] for row in draw.rows("SELECT variant_id FROM order_line WHERE order_id = ?", off["id"])]
-    if item.variant in held:
+    if item.variant in variants_of(draw, off["id"]):
         return None
     reason = draw.rng.choice(REASONS)
+    goals, allowed = cancelled(draw, off["id"])
 
     def solve(p: Pilot) -> Moves:
         yield from open_order(p, off["id"])
@@ -202,7 +202,7 @@ def errands(draw: Draw) -> WebTask | None:
         ),
         solve,
         goals=(
-            Goal("cancelled", "SELECT status = 'cancelled' FROM orders WHERE id = ?", (off["id"],)),
+            *goals,
             Goal(
                 "return registered",
                 "SELECT quantity = 1 AND reason = ? FROM return_request WHERE line_id = ?",
@@ -212,8 +212,7 @@ def errands(draw: Draw) -> WebTask | None:
             *bought(draw, [item], by),
         ),
         allowed=(
-            Allowed("orders", f"id = {off['id']}", ("status",), ("update",)),
-            Allowed("variant", one_of("id", held), ("stock",), ("update",)),
+            *allowed,
             Allowed("return_request", f"line_id = {line['id']}", ops=("insert",)),
             Allowed("wish", f"product_id = {wish['id']}", ops=("insert",)),
             *buying(draw, [item]),

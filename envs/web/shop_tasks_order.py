@@ -6,8 +6,10 @@ from thinkact.envs.web import hints
 from thinkact.envs.web.shop_data import CATEGORIES, REASONS
 from thinkact.envs.web.shop_moves import (
     FIRST_LISTED,
+    UNWISHED,
     Item,
     Way,
+    a_coupon,
     bought,
     buying,
     check_out,
@@ -111,10 +113,7 @@ def order_cheapest(draw: Draw) -> WebTask | None:
 @template("shop/order-coupon", app="shop", level=2)
 def order_coupon(draw: Draw) -> WebTask | None:
     """Order with a coupon whose terms are met."""
-    coupon = draw.pick(
-        "SELECT * FROM coupon WHERE expires >= ? AND category = '' ORDER BY id", draw.now.date().isoformat()
-    )
-    assert coupon is not None
+    coupon = a_coupon(draw)
     where = f"stock >= 5 AND price >= {max(coupon['minimum'], coupon['amount'])}"
     found = items(draw, 1, where=where, most=2)
     if not found:
@@ -285,8 +284,7 @@ def wish_clear_over(draw: Draw) -> WebTask | None:
 @template("shop/wish-light", app="shop", level=2)
 def wish_light(draw: Draw) -> WebTask | None:
     """Put the lightest of three named products on the wish list."""
-    sql = "SELECT * FROM product WHERE id NOT IN (SELECT product_id FROM wish) ORDER BY id"
-    chosen = draw.some(draw.rows(sql), 3)
+    chosen = draw.some(draw.rows(UNWISHED), 3)
     if len({row["weight"] for row in chosen}) < 3:
         return None
     best = min(chosen, key=lambda row: row["weight"])

@@ -29,6 +29,8 @@ Wording = Literal["plain", "indirect"]
 #: Seeds of databases per split, and numbers of tasks per template.
 DATABASES, NUMBERS = 100, 100_000
 LEVELS = range(4)
+#: What a prompt says where the page shows more than what is asked for.
+ANSWER_ONLY = "Give the answer only."
 
 
 @dataclass(frozen=True)

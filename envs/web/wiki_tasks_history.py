@@ -79,13 +79,20 @@ def _corrections(start: Start) -> list[tuple[str, str, str, str, int]]:
     return found
 
 
+def _correction(draw: Draw) -> tuple[str, str, str, str, int] | None:
+    """Draw an edit that changed a figure which no other edit changed, and after which the page was edited again."""
+    found = _corrections(draw.starts["wiki"])
+    chosen = draw.rng.choice(found)
+    return chosen if chosen[-1] and sum(each[:2] == chosen[:2] for each in found) == 1 else None
+
+
 @template("wiki/value-before", app="wiki", level=1)
 def _value_before(draw: Draw) -> WebTask | None:
     """Walk back through the edits of a page to the one that changed a figure."""
-    found = _corrections(draw.starts["wiki"])
-    title, name, before, after, later = draw.rng.choice(found)
-    if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
+    found = _correction(draw)
+    if found is None:
         return None
+    title, name, before, after, later = found
 
     def solve(pilot: Pilot) -> Moves:
         yield from _to_change(pilot, title, name)
@@ -113,10 +120,10 @@ def _to_change(pilot: Pilot, title: str, name: str) -> Moves:
 
 @template("wiki/who-changed", app="wiki", level=1)
 def _who_changed(draw: Draw) -> WebTask | None:
-    found = _corrections(draw.starts["wiki"])
-    title, name, before, after, later = draw.rng.choice(found)
-    if later < 1 or sum(each[:2] == (title, name) for each in found) != 1:
+    found = _correction(draw)
+    if found is None:
         return None
+    title, name, before, after, later = found
     author = draw.rows("SELECT author FROM revision r JOIN article a ON a.id = r.article_id WHERE a.title = ? ORDER BY "
                        "r.id DESC", title)[later]["author"]  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections import Counter
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import wiki_words
 from thinkact.envs.web.pilot import Element, Moves, Pilot
-from thinkact.envs.web.tasks import Draw, WebTask, template
+from thinkact.envs.web.tasks import ANSWER_ONLY, Draw, WebTask, template
 from thinkact.envs.web.wiki_book import (
     Book,
     fact_on,
@@ -16,8 +16,6 @@ from thinkact.envs.web.wiki_book import (
     table_rows,
 )
 from thinkact.envs.web.wiki_text import plain, rows, section
-
-_ANSWER = "Give the answer only."
 
 
 @template("wiki/extreme-of-category", app="wiki", level=2)
@@ -83,10 +81,10 @@ def _list_extreme(draw: Draw) -> WebTask | None:
         yield from pilot.answer(sorted(lines, key=lambda row: int(row[at].split()[0]))[-sign][0])
 
     prompt = draw.say(
-        f"Which is the {words[sign]}? {_ANSWER}",
-        f"Name the {words[sign]}. {_ANSWER}",
-        f"According to the wiki's lists, which is the {words[sign]}? {_ANSWER}",
-        indirect=(f"Somebody asks me for the {words[sign]}, and I only know that the wiki has lists. {_ANSWER}",),
+        f"Which is the {words[sign]}? {ANSWER_ONLY}",
+        f"Name the {words[sign]}. {ANSWER_ONLY}",
+        f"According to the wiki's lists, which is the {words[sign]}? {ANSWER_ONLY}",
+        indirect=(f"Somebody asks me for the {words[sign]}, and I only know that the wiki has lists. {ANSWER_ONLY}",),
     )
     return WebTask(prompt, solve, answer=Answer("name", ranked[-sign]))
 
@@ -129,8 +127,8 @@ def _list_sum(draw: Draw) -> WebTask | None:
 
     return WebTask(
         draw.say(
-            f"{words} The page {title} has the figures. {_ANSWER}",
-            indirect=(f"I need one figure, and the page {title} has all that it takes. {words} {_ANSWER}",),
+            f"{words} The page {title} has the figures. {ANSWER_ONLY}",
+            indirect=(f"I need one figure, and the page {title} has all that it takes. {words} {ANSWER_ONLY}",),
         ),
         solve,
         answer=Answer("number", str(sum(kept))),

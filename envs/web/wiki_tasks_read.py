@@ -8,7 +8,7 @@ from collections import Counter
 from thinkact.envs.answers import Answer
 from thinkact.envs.web import wiki_words
 from thinkact.envs.web.pilot import Moves, Pilot
-from thinkact.envs.web.tasks import Draw, WebTask, template
+from thinkact.envs.web.tasks import ANSWER_ONLY, Draw, WebTask, template
 from thinkact.envs.web.wiki_book import (
     ASK,
     FOLLOW,
@@ -20,8 +20,6 @@ from thinkact.envs.web.wiki_book import (
     table_rows,
 )
 from thinkact.envs.web.wiki_text import plain
-
-_ANSWER = "Give the answer only."
 
 
 def _hops(draw: Draw, n: int) -> WebTask | None:
@@ -49,10 +47,10 @@ def _hops(draw: Draw, n: int) -> WebTask | None:
 
     what = ASK[name].format(phrase)
     prompt = draw.say(
-        f"What is {what}? {_ANSWER}",
-        f"Look up {what} in the wiki. {_ANSWER}",
-        f"Find {what}. {_ANSWER}",
-        indirect=(f"A colleague wants to know {what}. {_ANSWER}",),
+        f"What is {what}? {ANSWER_ONLY}",
+        f"Look up {what} in the wiki. {ANSWER_ONLY}",
+        f"Find {what}. {ANSWER_ONLY}",
+        indirect=(f"A colleague wants to know {what}. {ANSWER_ONLY}",),
     )
     return WebTask(prompt, solve, answer=gold(name, here.facts[name]))
 
@@ -259,8 +257,8 @@ def _no_such_page(draw: Draw) -> WebTask | None:
 
     what = ASK[name].format(f"the service {title}" if kind == "Services" else title)
     prompt = draw.say(
-        f"What is {what}? {_ANSWER}",
-        f"Look up {what} in the wiki. {_ANSWER}",
-        indirect=(f"A colleague wants to know {what}, and says that the wiki has it. {_ANSWER}",),
+        f"What is {what}? {ANSWER_ONLY}",
+        f"Look up {what} in the wiki. {ANSWER_ONLY}",
+        indirect=(f"A colleague wants to know {what}, and says that the wiki has it. {ANSWER_ONLY}",),
     )
     return WebTask(prompt, solve, infeasible=True)
