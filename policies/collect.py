@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from thinkact.envs import Policy
@@ -307,9 +306,9 @@ def processes_of(config: TrainConfig) -> int:
     """Return how many processes sample: with ``"auto"`` one per core, on a GPU one."""
     wanted = config.rollout.processes
     if wanted == "auto":
-        from thinkact.policies.crew_processes import cores
+        from thinkact.policies.crew_processes import automatic
 
-        return 1 if torch.cuda.is_available() else max(1, min(cores(), config.rl.tasks_per_step))
+        return min(automatic(), config.rl.tasks_per_step)
     return wanted or 1
 
 

@@ -34,6 +34,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def automatic() -> int:
+    """Return how many processes sample best: one per core, with a GPU one."""
+    try:
+        import torch
+    except ImportError:
+        return cores()
+    return 1 if torch.cuda.is_available() else cores()
+
+
 @dataclass(eq=False)
 class _Process:
     """A worker as seen from here; ``told`` are the episodes of its present task."""
@@ -62,7 +71,6 @@ class ProcessCrew(Crew[_Process]):
         self._threads = threads or max(1, cores() // size)
         self._context = _context()
         self._shared = SharedObject(make)
-        self._model = model
         self._trained = {} if model is None else {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._views = {name: self._shared.view(parameter) for name, parameter in self._trained.items()}
         # They come up while others work.

@@ -101,6 +101,7 @@ class ChatEngine:
             longest goes first.
         max_len: Tokens of one conversation.
         max_tokens: Of one answer, where the request does not say.
+        max_kv_bytes: Of keys and values; see :class:`~thinkact.policies.engine.Engine`. None for what is needed.
         dtype: Of inference.
         waiting: Requests that may wait; more are refused.
         codec: See :func:`~thinkact.policies.templates.codec_for`.
@@ -117,6 +118,7 @@ class ChatEngine:
         kept: int = 32,
         max_len: int = 4096,
         max_tokens: int = 256,
+        max_kv_bytes: int | None = None,
         dtype: torch.dtype = torch.bfloat16,
         waiting: int = 512,
         codec: Literal["auto", "chatml", "template"] = "auto",
@@ -124,7 +126,9 @@ class ChatEngine:
     ) -> None:
         self.name = loaded.name
         self.codec = codec_for(loaded.tokenizer, codec)
-        self.engine = Engine(loaded.model, max_slots=max_slots + kept, max_len=max_len, dtype=dtype)
+        self.engine = Engine(
+            loaded.model, max_slots=max_slots + kept, max_len=max_len, dtype=dtype, max_kv_bytes=max_kv_bytes
+        )
         self.max_slots, self.max_tokens, self.history = max_slots, max_tokens, history
         self._quiet: OrderedDict[int, None] = OrderedDict()  # slots of conversations that may go on, oldest first
         self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)

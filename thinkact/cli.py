@@ -50,6 +50,10 @@ Effort = Annotated[
 History = Annotated[
     str | None, typer.Option(help="hf: a full context is cut, drops old results, or is summed up: summarize.")
 ]
+MaxKvBytes = Annotated[int | None, common.MAX_KV_BYTES]
+Processes = Annotated[
+    str, typer.Option(metavar="N", help="Sample in so many processes; auto: one per core, with a model on a GPU one.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -136,6 +140,8 @@ def rollout(
     max_episode_tokens: MaxEpisodeTokens = None,
     effort: Effort = None,
     history: History = None,
+    max_kv_bytes: MaxKvBytes = None,
+    processes: Processes = "1",
     as_json: JsonOption = False,
 ) -> None:
     """Play many episodes at once and write them down.
@@ -143,6 +149,7 @@ def rollout(
     \b
     thinkact rollout thinkact/FactbookQA-v0 --episodes 200 --out expert.jsonl
     thinkact rollout thinkact/PythonTask-v0 --policy random --env level=0 --json
+    thinkact rollout thinkact/FactbookQA-v0 --policy hf:runs/default/model --processes auto
     """  # noqa: D301
     from thinkact.cli_play import play_many
     from thinkact.leaderboard import summarise
@@ -152,6 +159,7 @@ def rollout(
         raise common.UserError(f"{out} exists already; name another file or remove it.")
     kwargs = common.pairs(env or (), "--env")
     common.check_env(env_id, {**kwargs, "split": split})
+    workers = common.processes(processes)
     player = common.make_policy(
         policy,
         concurrency=concurrency,
@@ -163,9 +171,17 @@ def rollout(
         max_episode_tokens=max_episode_tokens,
         effort=effort,
         history=history,
+        max_kv_bytes=max_kv_bytes // workers if max_kv_bytes else None,
     )
     played = play_many(
-        env_id, player, episodes=episodes, seed=seed, split=split, concurrency=concurrency, kwargs=kwargs
+        env_id,
+        player,
+        episodes=episodes,
+        seed=seed,
+        split=split,
+        concurrency=concurrency,
+        processes=workers,
+        kwargs=kwargs,
     )
     if out is not None and played:
         write_episodes(out, played)
@@ -194,6 +210,8 @@ def evaluate(
     max_episode_tokens: MaxEpisodeTokens = None,
     effort: Effort = None,
     history: History = None,
+    max_kv_bytes: MaxKvBytes = None,
+    processes: Processes = "1",
     as_json: JsonOption = False,
 ) -> None:
     """Measure a policy on held-out tasks: success with its 95 % interval.
@@ -212,6 +230,7 @@ def evaluate(
         raise common.UserError(f"--split must be eval or hidden, not {split!r}; `thinkact rollout` plays train tasks.")
     kwargs = common.pairs(env or (), "--env")
     common.check_env(env_id, {**kwargs, "split": split})
+    workers = common.processes(processes)
     player = common.make_policy(
         policy,
         concurrency=concurrency,
@@ -223,8 +242,18 @@ def evaluate(
         max_episode_tokens=max_episode_tokens,
         effort=effort,
         history=history,
+        max_kv_bytes=max_kv_bytes // workers if max_kv_bytes else None,
     )
-    played = play_many(env_id, player, episodes=tasks, seed=seed, split=split, concurrency=concurrency, kwargs=kwargs)
+    played = play_many(
+        env_id,
+        player,
+        episodes=tasks,
+        seed=seed,
+        split=split,
+        concurrency=concurrency,
+        processes=workers,
+        kwargs=kwargs,
+    )
     if len(played) < tasks:
         raise common.UserError(f"Interrupted after {len(played)} of {tasks} tasks; a part is no measurement.")
     figures: dict[str, Any] = asdict(summarise(played))

@@ -55,6 +55,7 @@ _USER_ERRORS = frozenset(
         "thinkact.leaderboard.store.BoardLocked",
         "thinkact.leaderboard.suites.SuiteError",
         "thinkact.policies.config.ConfigError",
+        "thinkact.policies.crew.WorkersLost",
         "thinkact.policies.endpoint.EndpointFault",
         "thinkact.policies.endpoint.EndpointRefused",
         "thinkact.policies.models.ModelLoadError",
@@ -202,7 +203,7 @@ def check_env(env_id: str, kwargs: dict[str, Any]) -> None:
         raise UserError(f"{env_id}: {error}") from error
 
 
-_MODEL_BUDGETS = {"max_thought_tokens", "max_episode_tokens", "effort", "history"}
+_MODEL_BUDGETS = {"max_thought_tokens", "max_episode_tokens", "effort", "history", "max_kv_bytes"}
 #: Which budgets a kind of policy knows; those around another policy hand them on.
 _BUDGETS = {
     "hf": _MODEL_BUDGETS,
@@ -230,7 +231,8 @@ def make_policy(
         max_new_tokens: Tokens of one turn.
         max_len: Tokens of one context.
         dtype: Of a model's arithmetic.
-        budgets: ``max_thought_tokens``, ``max_episode_tokens``, ``effort`` and ``history``, where given.
+        budgets: ``max_thought_tokens``, ``max_episode_tokens``, ``effort``, ``history`` and ``max_kv_bytes``, where
+            given.
 
     Raises:
         UserError: On an unknown name, or budgets that it does not know.
@@ -334,6 +336,31 @@ def open_board(path: Path, *, create: bool = False) -> Board:
 def percent(summary: Summary) -> str:
     """Write a success rate with its interval."""
     return f"{100 * summary.success:.1f} % [{100 * summary.low:.1f}, {100 * summary.high:.1f}]"
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)I?B?", text.strip().upper())
+    if match is None or not int(match[1]):
+        raise typer.BadParameter(f"{text!r} is no size; write 500M or 2G.")
+    return int(match[1]) << (10 * " KMGT".index(match[2] or " "))
+
+
+MAX_KV_BYTES = typer.Option(parser=_size, metavar="SIZE", help="hf: memory for keys and values, such as 2G.")
+
+
+def processes(text: str) -> int:
+    """Read how many processes are to sample.
+
+    Raises:
+        UserError: It is neither a number nor ``auto``.
+    """
+    if text == "auto":
+        from thinkact.policies.crew_processes import automatic
+
+        return automatic()
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"--processes takes a number from 1 on, or auto, not {text!r}.")
+    return int(text)
 
 
 def positive(value: int) -> int:

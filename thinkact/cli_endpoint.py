@@ -20,6 +20,7 @@ def serve(
     slots: Annotated[int, typer.Option(help="Requests decoded at once.", callback=common.positive)] = 32,
     max_len: Annotated[int, typer.Option(help="Tokens of one conversation.", min=64)] = 4096,
     max_tokens: Annotated[int, typer.Option(help="Tokens of one answer, where the request does not say.", min=1)] = 256,
+    max_kv_bytes: Annotated[int | None, common.MAX_KV_BYTES] = None,
     dtype: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
     codec: Annotated[str, typer.Option(help="auto, chatml, or template: the model's own chat template.")] = "auto",
     history: Annotated[
@@ -65,6 +66,7 @@ def serve(
                 max_slots=slots,
                 max_len=max_len,
                 max_tokens=max_tokens,
+                max_kv_bytes=max_kv_bytes,
                 dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
                 codec=codec,  # type: ignore[arg-type]
                 history=history,  # type: ignore[arg-type]

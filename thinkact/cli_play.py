@@ -137,8 +137,13 @@ def play_many(
     split: str,
     concurrency: int,
     kwargs: dict[str, Any],
+    processes: int = 1,
 ) -> list[Episode]:
-    """Play episodes under a progress bar; on Ctrl-C return those that ended."""
+    """Play episodes under a progress bar; on Ctrl-C return those that ended.
+
+    Raises:
+        UserError: The policy cannot be copied into several processes.
+    """
     done: list[Episode] = []
     solved = 0
     columns = (
@@ -164,10 +169,15 @@ def play_many(
                 episodes=episodes,
                 seed=seed,
                 concurrency=concurrency,
+                processes=processes,
                 split=cast(Split, split),
                 env_kwargs=kwargs,
                 on_episode=note,
             )
+        except TypeError as error:
+            if processes == 1:
+                raise
+            raise UserError(f"--processes: {error}") from error
         except KeyboardInterrupt:
             err.print(f"Interrupted after {len(done)} of {episodes} episodes.")
             return done
