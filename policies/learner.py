@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from thinkact.policies import trie
+from thinkact.policies.learner_passes import Batch, Layout, Passes
 from thinkact.policies.learner_rows import Row, encode_expert, encode_sampled, informative, rows_of
 from thinkact.policies.losses import Tokens, guarded_tokens, loss_of, weights_of
 from thinkact.policies.losses_spec import LossOptions
+from thinkact.policies.packing import attending, packable
+from thinkact.policies.selective import selective_log_softmax
 
 __all__ = ["Learner", "Row", "encode_expert", "encode_sampled", "informative", "rows_of"]
 
@@ -30,6 +30,8 @@ class Learner:
         dtype: Of the arithmetic (autocast).
         lr: Peak learning rate; see :meth:`step` for the schedule.
         batch_tokens: Tokens of one forward pass, padding included; gradients accumulate over passes.
+        packed: Lay rows side by side without padding, where the model's attention can be told who sees whom; else,
+            and with False, one below the other.
         share_prefixes: Compute what rows open with alike once, forward and backward, instead of once per row. The
             gradient is the same up to rounding; it pays where rows share long prompts or trunks.
         max_grad_norm: Gradients are clipped to this norm.
@@ -37,7 +39,8 @@ class Learner:
         turns: Entered around every pass, where the device is shared with a policy that acts in another thread.
 
     Raises:
-        ValueError: ``share_prefixes`` on a model some of whose layers see a window only.
+        ValueError: ``share_prefixes`` without packing, or on a model that cannot be packed: some of its layers see a
+            window only, or it brings an attention of its own.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Learner:
         dtype: torch.dtype = torch.bfloat16,
         lr: float,
         batch_tokens: int = 2048,
+        packed: bool = True,
         share_prefixes: bool = False,
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
@@ -55,7 +59,6 @@ class Learner:
         self.model = model
         self._turns: AbstractContextManager[object] = turns or nullcontext()
         self.dtype = dtype
-        self.batch_tokens = batch_tokens
         self.max_grad_norm = max_grad_norm
         self.temperature = temperature
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -65,23 +68,28 @@ class Learner:
         if hasattr(model, "get_base_model"):  # adapters around it
             base = base.get_base_model()
         self.hidden_size: int = base.config.hidden_size
-        self.share_prefixes = share_prefixes
-        if share_prefixes and any("sliding" in kind for kind in getattr(base.config, "layer_types", None) or ()):
-            raise ValueError("share_prefixes lays rows side by side, which a sliding window would cut through.")
         self._trunk, self._head = base.base_model, base.get_output_embeddings()
         # Gemma 2 bends its logits after the head, and what is sampled is sampled from those (2408.00118, section 2).
         self._softcap: float | None = getattr(base.config, "final_logit_softcapping", None)
         self.device = next(model.parameters()).device
+        packed = packed and packable(self._trunk)
+        if share_prefixes and not packed:
+            raise ValueError(
+                "share_prefixes lays rows side by side, and this model cannot be told which of them a token belongs to "
+                "(a sliding window, a state over the sequence, or an attention of its own). Leave it off."
+            )
+        self.layout: Layout = "shared" if share_prefixes else "packed" if packed else "padded"
+        self._batches = Passes(self.layout, batch_tokens, self.device)
 
     def reset_optimizer(self) -> None:
         """Begin with a fresh AdamW."""
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
 
     def sft_step(self, rows: Sequence[Row], *, lr_scale: float = 1.0) -> dict[str, float]:
         """Take one step on the mean cross-entropy of the expert's tokens."""
         total = max(1, sum(int(row.sampled.sum()) for row in rows))
 
-        def cross_entropy(logp: Tensor, entropy: Tensor, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
+        def cross_entropy(logp: Tensor, entropy: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
             return -logp.sum() / total, {"loss": float(-logp.detach().sum()) / total}
 
         return self._step(rows, cross_entropy, lr_scale, entropy_grad=False)
@@ -110,7 +118,7 @@ class Learner:
         weights, normaliser = weights_of(lengths, options)
         guarded = _guarded(rows, lengths, options, seed)
 
-        def of_batch(logp: Tensor, entropy: Tensor, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
+        def of_batch(logp: Tensor, entropy: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
             old, importance = batch.logprob, None
             if options.tis_cap is not None:
                 assert batch.trainer is not None
@@ -136,7 +144,7 @@ class Learner:
         self.model.eval()
         found = [np.zeros(len(row.ids), dtype=np.float32) for row in rows]
         for batch in self._batches(rows):
-            with self._turns:
+            with self._pass():
                 logp = self._logprobs(batch, entropy_grad=False)[0].cpu().numpy()
             start = 0
             for i in batch.members:
@@ -151,7 +159,7 @@ class Learner:
         self.model.eval()
         found: list[Tensor] = [torch.zeros(0)] * len(rows)
         for batch in self._batches(rows):
-            with self._turns:
+            with self._pass():
                 states = self._states(batch).float()
             start = 0
             for i in batch.members:
@@ -170,7 +178,7 @@ class Learner:
             group["lr"] = self.lr * lr_scale
         figures: dict[str, float] = {}
         for batch in self._batches(rows):
-            with self._turns:
+            with self._pass():
                 logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
                 loss, part = objective(logp, entropy, batch)
                 torch.autograd.backward(loss)  # loss.backward() has no types
@@ -185,123 +193,30 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         return {**figures, "grad_norm": float(norm), "lr": self.lr * lr_scale}
 
-    def _logprobs(self, batch: _Batch, *, entropy_grad: bool) -> tuple[Tensor, Tensor]:
+    def _logprobs(self, batch: Batch, *, entropy_grad: bool) -> tuple[Tensor, Tensor]:
         """Return log-probability and entropy of every sampled token, both (N,), head on those only."""
         with self._precision():
             logits = self._head(self._states(batch))  # (N, V)
-        logits = logits.float()
-        if self._softcap is not None:
-            logits = self._softcap * torch.tanh(logits / self._softcap)
-        logits = logits / self.temperature
-        logp_all = F.log_softmax(logits, dim=-1)
-        with nullcontext() if entropy_grad else torch.no_grad():
-            entropy = -(logp_all.exp() * logp_all).sum(-1)
-        return logp_all.gather(1, batch.targets[:, None])[:, 0], entropy
+        return selective_log_softmax(
+            logits, batch.targets, temperature=self.temperature, softcap=self._softcap, entropy_grad=entropy_grad
+        )
+
+    @contextmanager
+    def _pass(self) -> Iterator[None]:
+        """Hold the device, and have the model attend as the layout wants: for a forward pass and its backward."""
+        with self._turns, nullcontext() if self.layout == "padded" else attending(self._trunk):
+            yield
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
 
-    def _states(self, batch: _Batch) -> Tensor:
+    def _states(self, batch: Batch) -> Tensor:
+        inputs: dict[str, Any] = {} if batch.packed is None else {"packed": batch.packed}
         with self._precision():
             states: Tensor = self._trunk(
-                input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+                input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **inputs
             ).last_hidden_state[batch.where]  # (N, E)
         return states
-
-    def _batches(self, rows: Sequence[Row]) -> Iterator[_Batch]:
-        """Cut rows into passes: of like length, so that little is padding, or of like openings."""
-        if self.share_prefixes:
-            yield from self._merged(rows)
-            return
-        chunk: list[int] = []
-        for i in sorted(range(len(rows)), key=lambda i: len(rows[i].ids)):
-            if chunk and (len(chunk) + 1) * len(rows[i].ids) > self.batch_tokens:
-                yield self._collate(rows, chunk)
-                chunk = []
-            chunk.append(i)
-        if chunk:
-            yield self._collate(rows, chunk)
-
-    def _merged(self, rows: Sequence[Row]) -> Iterator[_Batch]:
-        chunk: list[int] = []
-        used = 0
-        for i in trie.in_order([row.ids for row in rows]):
-            new = len(rows[i].ids) - (trie.shared(rows[chunk[-1]].ids, rows[i].ids) if chunk else 0)
-            if chunk and used + new > self.batch_tokens:
-                yield self._collate(rows, chunk)
-                chunk, used, new = [], 0, len(rows[i].ids)
-            chunk.append(i)
-            used += new
-        if chunk:
-            yield self._collate(rows, chunk)
-
-    def _collate(self, every: Sequence[Row], members: list[int]) -> _Batch:
-        rows = [every[i] for i in members]
-        places = [np.flatnonzero(row.sampled) for row in rows]
-        turns: list[NDArray[np.int64]] = []
-        offset = 0
-        for row, place in zip(rows, places, strict=True):
-            mine = row.turns[place]
-            turns.append(mine - mine[:1] + offset)
-            offset = int(turns[-1][-1]) + 1 if len(place) else offset
-        sequence = np.repeat(np.arange(len(rows)), [len(place) for place in places])
-        ids, where, positions, mask = (
-            self._tree(rows, places) if self.share_prefixes else _padded(rows, places, sequence)
-        )
-
-        def pick(name: str) -> Tensor:
-            values = [getattr(row, name)[place] for row, place in zip(rows, places, strict=True)]
-            return self._tensor(np.concatenate(values))
-
-        return _Batch(
-            members=members,
-            ids=self._tensor(ids),
-            where=(self._tensor(where[0]), self._tensor(where[1])),
-            positions=None if positions is None else self._tensor(positions),
-            mask=mask,
-            sequence=self._tensor(sequence),
-            targets=self._tensor(np.concatenate([row.ids[place] for row, place in zip(rows, places, strict=True)])),
-            turn=self._tensor(np.concatenate(turns)),
-            advantage=pick("advantage"),
-            logprob=pick("logprob"),
-            trainer=pick("trainer") if all(row.trainer is not None for row in rows) else None,
-            reference=pick("reference") if all(row.reference is not None for row in rows) else None,
-        )
-
-    def _tree(self, rows: Sequence[Row], places: Sequence[NDArray[np.int64]]) -> _Layout:
-        """Lay rows out as one sequence of a prefix tree, (1, N)."""
-        tree = trie.build([row.ids for row in rows])
-        column = np.concatenate([path[place - 1] for path, place in zip(tree.paths, places, strict=True)])
-        hidden = torch.from_numpy(~tree.visible()).to(self.device)
-        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device).masked_fill_(hidden, float("-inf"))
-        return tree.ids[None], (np.zeros_like(column), column), tree.positions[None], mask[None, None]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    members: list[int]  # indices of the rows
-    ids: Tensor  # (B, S)
-    where: tuple[Tensor, Tensor]  # the states that predict sampled tokens: the one before each
-    positions: Tensor | None  # (B, S); None: 0, 1, 2, ...
-    mask: Tensor | None  # (B, 1, S, S), added to scores; None: causal
-    sequence: Tensor  # of each sampled token, which row
-    targets: Tensor
-    turn: Tensor
-    advantage: Tensor
-    logprob: Tensor
-    trainer: Tensor | None
-    reference: Tensor | None
-
-
-_Layout = tuple[NDArray[np.int64], tuple[NDArray[Any], NDArray[Any]], NDArray[np.int64] | None, Tensor | None]
-
-
-def _padded(rows: Sequence[Row], places: Sequence[NDArray[np.int64]], sequence: NDArray[np.int64]) -> _Layout:
-    """Lay rows out one below the other, padded on the right; attention is causal, so no token sees the padding."""
-    ids = np.zeros((len(rows), max(len(row.ids) for row in rows)), dtype=np.int64)
-    for at, row in enumerate(rows):
-        ids[at, : len(row.ids)] = row.ids
-    return ids, (sequence, np.concatenate(places) - 1), None, None
 
 
 def _guarded(rows: Sequence[Row], lengths: list[int], options: LossOptions, seed: int) -> list[NDArray[np.bool_]]:
@@ -314,4 +229,4 @@ def _guarded(rows: Sequence[Row], lengths: list[int], options: LossOptions, seed
     return np.split(chosen, np.cumsum(lengths)[:-1])
 
 
-LossOf = Callable[[Tensor, Tensor, _Batch], tuple[Tensor, dict[str, float]]]
+LossOf = Callable[[Tensor, Tensor, Batch], tuple[Tensor, dict[str, float]]]

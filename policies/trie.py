@@ -22,20 +22,15 @@ class Trie:
     Attributes:
         ids: int64 (N,), the tokens.
         positions: int64 (N,), each token's place in its row, which is its depth.
-        ends: int64 (N,), where the subtree of each token ends: i is an ancestor of j, or j itself, if and only if
-            i <= j < ends[i].
-        paths: Per row, int64 (length,), where its tokens are.
+        paths: Per row, int64 (length,), where its tokens are; those that it does not share are the last ones, and lie
+            side by side.
+        common: Per row, how many tokens it shares with the row before it.
     """
 
     ids: NDArray[np.int64]
     positions: NDArray[np.int64]
-    ends: NDArray[np.int64]
     paths: list[NDArray[np.int64]]
-
-    def visible(self) -> NDArray[np.bool_]:
-        """Return who sees whom, (N, N): row j has True in column i where token j sees token i."""
-        at = np.arange(len(self.ids))
-        return (at[None, :] <= at[:, None]) & (at[:, None] < self.ends[None, :])
+    common: list[int]
 
 
 def in_order(rows: Sequence[NDArray[np.int64]]) -> list[int]:
@@ -50,11 +45,12 @@ def shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
     return int(differ[0]) if len(differ) else size
 
 
-def build(rows: Sequence[NDArray[np.int64]]) -> Trie:
+def build(rows: Sequence[NDArray[np.int64]], *, share: bool = True) -> Trie:
     """Merge rows, which have to be in the order of :func:`in_order`.
 
     Args:
         rows: Token ids, each int64 (length,) and not empty.
+        share: False keeps every row whole, as if none opened like another; their order is free then.
 
     Raises:
         ValueError: There are no rows, or an empty one.
@@ -62,20 +58,13 @@ def build(rows: Sequence[NDArray[np.int64]]) -> Trie:
     if not rows or any(not len(row) for row in rows):
         raise ValueError("a prefix tree needs rows with tokens.")
     paths: list[NDArray[np.int64]] = []
-    ids, positions = [], []
-    ends: list[NDArray[np.int64]] = []
+    common: list[int] = []
     count = 0
     for at, row in enumerate(rows):
-        common = shared(rows[at - 1], row) if at else 0
-        new = np.arange(count, count + len(row) - common)
-        paths.append(np.concatenate([paths[-1][:common], new]) if at else new)
-        if at:  # what the row before has beyond the common part has no more descendants
-            ends.append(np.stack([paths[-2][common:], np.full(len(rows[at - 1]) - common, count)]))
-        ids.append(row[common:])
-        positions.append(np.arange(common, len(row)))
+        common.append(shared(rows[at - 1], row) if share and at else 0)
+        new = np.arange(count, count + len(row) - common[-1])
+        paths.append(np.concatenate([paths[-1][: common[-1]], new]) if common[-1] else new)
         count += len(new)
-    ends.append(np.stack([paths[-1], np.full(len(paths[-1]), count)]))
-    closed = np.concatenate(ends, axis=1)
-    last = np.zeros(count, dtype=np.int64)
-    last[closed[0]] = closed[1]
-    return Trie(np.concatenate(ids).astype(np.int64), np.concatenate(positions).astype(np.int64), last, paths)
+    ids = np.concatenate([row[known:] for row, known in zip(rows, common, strict=True)])
+    positions = np.concatenate([np.arange(known, len(row)) for row, known in zip(rows, common, strict=True)])
+    return Trie(ids.astype(np.int64), positions, paths, common)

@@ -92,8 +92,9 @@ def test_log_probabilities_are_those_of_each_row_alone(model, batch_tokens, temp
     ordered = sorted(rows, key=lambda row: len(row.ids))
     got, entropies = [], []
     for batch in learner._batches(rows):
-        assert batch.ids.shape[0] == 1 or batch.ids.numel() <= batch_tokens
-        logp, entropy = learner._logprobs(batch, entropy_grad=False)
+        assert len(batch.members) == 1 or batch.ids.numel() <= batch_tokens
+        with learner._pass():
+            logp, entropy = learner._logprobs(batch, entropy_grad=False)
         got.append(logp.detach().numpy())
         entropies.append(entropy.numpy())
     wanted = np.concatenate([plain(model, row, temperature) for row in ordered])
@@ -193,7 +194,7 @@ def test_lora_trains_adapters_only(model):
     row = make_row(2)
     learner = learner_of(wrapped, lr=1e-2)
     np.testing.assert_allclose(
-        learner._logprobs(learner._collate([row], [0]), entropy_grad=False)[0].detach().numpy(),
+        learner.logprobs([row])[0][row.sampled],
         plain(wrapped, row),
         atol=1e-5,
     )

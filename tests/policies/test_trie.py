@@ -1,4 +1,4 @@
-"""What rows open with alike is computed once; everything that is learned stays what it was."""
+"""Rows side by side, and what they open with alike computed once: everything that is learned stays what it was."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]: pip instal
 from transformers import (  # noqa: E402
     Gemma2Config,
     Gemma2ForCausalLM,
+    Lfm2Config,
+    Lfm2ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     Qwen3Config,
@@ -19,6 +21,7 @@ from transformers import (  # noqa: E402
 from thinkact.policies import trie  # noqa: E402
 from thinkact.policies.learner import Learner, Row  # noqa: E402
 from thinkact.policies.losses_spec import LossOptions  # noqa: E402
+from thinkact.policies.packing import pack  # noqa: E402
 
 SHAPE = {
     "vocab_size": 64,
@@ -39,20 +42,29 @@ def model_of(kind):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8))
-def test_every_row_is_a_path_that_sees_itself_and_nothing_else(tokens):
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8), st.booleans())
+def test_every_row_is_a_path_that_sees_itself_and_nothing_else(tokens, share):
     rows = [np.array(row) for row in tokens]
-    order = trie.in_order(rows)
-    assert sorted(order) == list(range(len(rows)))
-    rows = [rows[at] for at in order]
-    tree = trie.build(rows)
-    assert len(tree.ids) == len({tuple(row[: n + 1]) for row in rows for n in range(len(row))})
-    visible = tree.visible()
-    for row, path in zip(rows, tree.paths, strict=True):
-        assert tree.ids[path].tolist() == row.tolist()
-        assert tree.positions[path].tolist() == list(range(len(row)))
+    if share:
+        order = trie.in_order(rows)
+        assert sorted(order) == list(range(len(rows)))
+        rows = [rows[at] for at in order]
+    packed = pack(rows, share=share, device=torch.device("cpu"))
+    distinct = {tuple(row[: n + 1]) for row in rows for n in range(len(row))}
+    assert len(packed.ids) == (len(distinct) if share else sum(map(len, rows))) == sum(packed.sizes)
+    sees = {}
+    pieces = np.split(np.arange(len(packed.ids)), np.cumsum(packed.sizes)[:-1])
+    for block in packed.blocks:
+        keys = np.concatenate([pieces[at] for at in block.seen])
+        mask = np.tri(len(keys), dtype=bool) if block.mask is None else block.mask.numpy()
+        for own, row in zip(keys[len(keys) - len(mask) :], mask, strict=True):
+            assert own == len(sees)  # blocks follow one another
+            sees[own] = keys[row].tolist()
+    for row, path in zip(rows, packed.paths, strict=True):
+        assert packed.ids[path].tolist() == row.tolist()
+        assert packed.positions[path].tolist() == list(range(len(row)))
         for depth, node in enumerate(path):
-            assert np.flatnonzero(visible[node]).tolist() == sorted(path[: depth + 1])
+            assert sees[node] == path[: depth + 1].tolist()
 
 
 def test_a_tree_needs_tokens():
@@ -84,8 +96,12 @@ def rows_with_trunks(rng, groups=3, members=4):
     return rows
 
 
-def after_a_step(kind, rows, shared, step, **options):
-    learner = Learner(model_of(kind), dtype=torch.float32, lr=1.0, share_prefixes=shared, **options)
+def after_a_step(kind, rows, layout, step, **options):
+    packed, shared = layout != "padded", layout == "shared"
+    learner = Learner(
+        model_of(kind), dtype=torch.float32, lr=1.0, packed=packed, share_prefixes=shared, max_grad_norm=1e9, **options
+    )
+    assert learner.layout == layout
     learner.optimizer = torch.optim.SGD(learner.parameters, lr=1.0)  # what moves is the gradient itself
     before = [p.detach().clone() for p in learner.parameters]
     figures = step(learner, rows)
@@ -102,11 +118,11 @@ STEPS = {
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("budget", [70, 4096])
-def test_the_gradient_is_the_same(kind, step, budget):
+@pytest.mark.parametrize("layout, budget", [("packed", 70), ("packed", 4096), ("shared", 70), ("shared", 4096)])
+def test_the_gradient_is_the_same(kind, step, layout, budget):
     rows = rows_with_trunks(np.random.default_rng(1))
-    plain, gradient = after_a_step(kind, rows, False, STEPS[step], batch_tokens=4096, max_grad_norm=1e9)
-    merged, other = after_a_step(kind, rows, True, STEPS[step], batch_tokens=budget, max_grad_norm=1e9)
+    plain, gradient = after_a_step(kind, rows, "padded", STEPS[step], batch_tokens=4096)
+    merged, other = after_a_step(kind, rows, layout, STEPS[step], batch_tokens=budget)
     assert any(float(g.abs().max()) > 1e-4 for g in gradient)
     for a, b in zip(gradient, other, strict=True):
         torch.testing.assert_close(a, b, atol=2e-6, rtol=1e-4)
@@ -114,14 +130,27 @@ def test_the_gradient_is_the_same(kind, step, budget):
         assert merged[name] == pytest.approx(plain[name], rel=1e-4, abs=1e-6)
 
 
+def test_a_model_attends_as_it_did_when_nothing_is_learned():
+    learner, rows = Learner(model_of("llama"), dtype=torch.float32, lr=1.0), rows_with_trunks(np.random.default_rng(4))
+    for step in (learner.sft_step, learner.logprobs, learner.hidden):
+        step(rows)
+        assert learner.model.config._attn_implementation == "sdpa"
+    for row in rows:
+        row.advantage[row.sampled] = np.nan
+    with pytest.raises(FloatingPointError):
+        learner.rl_step(rows)
+    assert learner.model.config._attn_implementation == "sdpa"
+
+
 def test_log_probabilities_come_back_in_the_order_of_the_rows():
     rows = rows_with_trunks(np.random.default_rng(2))
-    plain, merged = (
-        Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, share_prefixes=shared, batch_tokens=100).logprobs(rows)
-        for shared in (False, True)
+    plain, *others = (
+        Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, batch_tokens=100, **layout).logprobs(rows)
+        for layout in ({"packed": False}, {}, {"share_prefixes": True})
     )
-    for a, b in zip(plain, merged, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    for found in others:
+        for a, b in zip(plain, found, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_each_shared_token_is_computed_once():
@@ -132,9 +161,29 @@ def test_each_shared_token_is_computed_once():
     assert batch.ids.shape == (1, len(distinct)) and len(distinct) < 0.5 * sum(len(row.ids) for row in rows)
 
 
-def test_a_window_is_refused():
+def gemma():
+    return Gemma2ForCausalLM(Gemma2Config(**SHAPE, sliding_window=8))
+
+
+def eager():
+    model = model_of("llama")
+    model.set_attn_implementation("eager")
+    return model
+
+
+def recurrent():
+    config = Lfm2Config(**SHAPE, layer_types=["full_attention", "conv"], full_attn_idxs=[0])
+    return Lfm2ForCausalLM(config)
+
+
+@pytest.mark.parametrize("build", [gemma, eager, recurrent])
+def test_what_would_run_from_row_to_row_is_not_packed(build):
     torch.manual_seed(0)
-    model = Gemma2ForCausalLM(Gemma2Config(**SHAPE, sliding_window=8))
-    with pytest.raises(ValueError, match="sliding window"):
+    model = build().eval()
+    with pytest.raises(ValueError, match="Leave it off"):
         Learner(model, dtype=torch.float32, lr=1e-3, share_prefixes=True)
-    Learner(model, dtype=torch.float32, lr=1e-3)
+    learner = Learner(model, dtype=torch.float32, lr=1e-3)
+    assert learner.layout == "padded"
+    rows = rows_with_trunks(np.random.default_rng(5), groups=1)
+    together, alone = learner.logprobs(rows), [learner.logprobs([row])[0] for row in rows]
+    np.testing.assert_allclose(np.concatenate(together), np.concatenate(alone), atol=1e-5)
