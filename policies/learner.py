@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -144,7 +144,7 @@ class Learner:
         self.model.eval()
         found = [np.zeros(len(row.ids), dtype=np.float32) for row in rows]
         for batch in self._batches(rows):
-            with self._pass():
+            with self._turns:
                 logp = self._logprobs(batch, entropy_grad=False)[0].cpu().numpy()
             start = 0
             for i in batch.members:
@@ -159,7 +159,7 @@ class Learner:
         self.model.eval()
         found: list[Tensor] = [torch.zeros(0)] * len(rows)
         for batch in self._batches(rows):
-            with self._pass():
+            with self._turns:
                 states = self._states(batch).float()
             start = 0
             for i in batch.members:
@@ -178,7 +178,7 @@ class Learner:
             group["lr"] = self.lr * lr_scale
         figures: dict[str, float] = {}
         for batch in self._batches(rows):
-            with self._pass():
+            with self._turns:
                 logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
                 loss, part = objective(logp, entropy, batch)
                 torch.autograd.backward(loss)  # loss.backward() has no types
@@ -201,18 +201,12 @@ class Learner:
             logits, batch.targets, temperature=self.temperature, softcap=self._softcap, entropy_grad=entropy_grad
         )
 
-    @contextmanager
-    def _pass(self) -> Iterator[None]:
-        """Hold the device, and have the model attend as the layout wants: for a forward pass and its backward."""
-        with self._turns, nullcontext() if self.layout == "padded" else attending(self._trunk):
-            yield
-
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
 
     def _states(self, batch: Batch) -> Tensor:
         inputs: dict[str, Any] = {} if batch.packed is None else {"packed": batch.packed}
-        with self._precision():
+        with self._precision(), nullcontext() if batch.packed is None else attending(self._trunk):
             states: Tensor = self._trunk(
                 input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **inputs
             ).last_hidden_state[batch.where]  # (N, E)

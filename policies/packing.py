@@ -96,7 +96,7 @@ def packable(trunk: Any) -> bool:
 
 @contextmanager
 def attending(trunk: Any) -> Iterator[None]:
-    """Let a model attend by row, to what the keyword ``packed`` of its forward says; forward and backward."""
+    """Let a model attend by row, to what the keyword ``packed`` of its forward says."""
     config = trunk.config
     before = config._attn_implementation
     config._attn_implementation = _NAME
