@@ -1,0 +1,417 @@
+"""Learning evidence on a small model: one imitation checkpoint, many estimators of credit, the same budget.
+
+    python benchmarks/learning_estimators.py --seeds 3 --json --out benchmarks/results/learning_estimators.json
+    python benchmarks/learning_estimators.py --seeds 5 --arm grpo --arm turn_rtg --arm memory_td
+    python benchmarks/learning_estimators.py --collect --plot docs/learning_estimators.png
+    python benchmarks/learning_estimators.py --quick
+
+In every place and for every seed a small transformer imitates the scripted expert, once. From that very checkpoint
+every arm then learns by reinforcement: the same tasks in the same batches, as many attempts, updates and learning rate,
+the same held-out tasks at the start, in the middle and at the end. Only credit differs; what forks cost is told.
+
+Places: the two games of ``thinkact train --preset tiny``, delayed reward over 16 turns, and a small set of FactbookQA
+questions that come again in every batch, so that states of a tool recur, too (there the questions that are practised are
+those that are measured: nothing is said about others).
+
+Figures: ``area``, the mean score of all batches but the first (which is the same for all) and of the last evaluation;
+held-out score and success; batches until the mean of three is half-way from the start to the best possible (one more
+than there are where that is never so); and differences to GRPO with the same seed. Over places: IQM with a bootstrap
+stratified by place (arXiv 2108.13264). Over the seeds of a place: mean with a bootstrap over seeds, which is too narrow
+where they are few; so the number of seeds in which an arm was ahead is told, too.
+
+Runs are kept as lines of JSON and never repeated; an interrupted sweep goes on where it stopped. Seeds go outermost, so
+that whole seeds are there at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from credit_learning import place as exact
+from credit_learning import ranks, with_interval
+from numpy.typing import NDArray
+
+import thinkact
+from thinkact.envs.factbook.env import FactbookQAEnv
+from thinkact.policies.advantages import CRITIC, FORKING
+from thinkact.policies.config import make_config
+from thinkact.policies.episode import Episode, read_episodes
+from thinkact.policies.fidelity import Setting, measure
+from thinkact.policies.training import Trainer
+
+Table = NDArray[np.float64]
+#: Arms by name: what they set under ``rl``. ``turn_rtg`` is normalised as the presets have it.
+ARMS: dict[str, dict[str, Any]] = {
+    "grpo": {"estimator": "grpo"},
+    "turn_rtg": {"estimator": "turn_rtg", "estimator_options": {"normalise": True}},
+    "memory_td": {"estimator": "memory_td"},
+    "gigpo": {"estimator": "gigpo"},
+    "grouped_gae": {"estimator": "grouped_gae"},
+    "rloo": {"estimator": "rloo"},
+    "turn_gae": {"estimator": "turn_gae"},
+    "state_td": {"estimator": "state_td"},
+    "vine": {"estimator": "vine", "forks": 1, "fork_turns": 2},
+}
+REFERENCE = "grpo"
+STAGES = ("start", "middle", "end")
+#: A model of 0.4 M parameters: three layers of 96.
+SMALL: dict[str, Any] = {
+    "model.tiny_hidden": 96,
+    "model.tiny_layers": 3,
+    "sample.concurrency": 64,
+    "sft.warmup_steps": 10,
+    "eval.tasks": 64,
+    "threads": 1,
+    "rl.group_size": 8,
+    "rl.updates": 2,
+    "rl.warmup_updates": 2,
+    "rl.max_rows": None,
+    "checkpoint_seconds": 3600.0,
+}
+_SET = "thinkact-benchmarks/FactbookSet-v0"
+
+
+class Place(NamedTuple):
+    """Where is learned: a configuration, and for the diagnostic worlds which ones at which horizon."""
+
+    config: dict[str, Any]
+    worlds: tuple[str, ...] = ()
+    horizon: int = 0
+
+    @property
+    def best(self) -> float:
+        """The best score that one can expect who does not know the luck."""
+        return statistics.fmean(exact(world, self.horizon)[1] for world in self.worlds) if self.worlds else 1.0
+
+
+def credit(worlds: Sequence[str], horizon: int, config: dict[str, Any]) -> Place:
+    # One arm of the curriculum per world: every batch holds as many tasks of each.
+    arms = [{"name": world.replace("-", ""), "kwargs": {"world": world}} for world in worlds]
+    env = {"env.id": "thinkact/Credit-v0", "env.kwargs": {"horizon": horizon}, "curriculum.arms": arms}
+    return Place({**SMALL, **env, **config}, tuple(worlds), horizon)
+
+
+PLACES = {
+    "credit-8": credit(
+        ("key-door", "lucky"),
+        8,
+        {
+            "sft.episodes": 360, "sft.epochs": 3, "sft.batch_episodes": 8,
+            "rl.steps": 10, "rl.tasks_per_step": 6,
+        },
+    ),
+    "credit-16": credit(
+        ("key-door", "inventory"),
+        16,
+        {
+            "sft.episodes": 360, "sft.epochs": 2, "sft.batch_episodes": 4, "sample.max_len": 768,
+            "rl.steps": 10, "rl.tasks_per_step": 4,
+        },
+    ),
+    "factbook-set": Place(
+        {
+            **SMALL,
+            "env.id": _SET,
+            "env.kwargs": {"tasks": 16},
+            "sample.max_new_tokens": 48, "sample.max_len": 768,
+            "sft.episodes": 16, "sft.epochs": 20, "sft.batch_episodes": 4,
+            "eval.tasks": 16,
+            "rl.steps": 10, "rl.tasks_per_step": 6,
+        }
+    ),
+}  # fmt: skip
+
+
+class FactbookSet(FactbookQAEnv):
+    """So many questions of one or two documents, always the same ones; all splits have them.
+
+    Args:
+        split: Ignored; for trainers, which ask for one.
+        tasks: How many.
+    """
+
+    def __init__(self, *, split: str = "train", tasks: int = 16) -> None:
+        self._some: list[str] = []
+        super().__init__(split="train", hops=(1, 2))
+        self._some = FactbookQAEnv.sample_tasks(self, tasks, seed=0)
+
+    def _draw_task_id(self, rng: np.random.Generator) -> str:
+        return self._some[int(rng.integers(len(self._some)))] if self._some else super()._draw_task_id(rng)
+
+
+class Run(NamedTuple):
+    place: str
+    arm: str
+    seed: int
+    settings: str  # a digest: what was run with other settings is another run
+
+
+def settings_of(name: str, arm: str) -> str:
+    text = json.dumps([PLACES[name].config, ARMS[arm]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def base_of(name: str, seed: int, folder: Path) -> Path:
+    """Return the run that imitated; its model is what every arm begins with."""
+    config = {key: value for key, value in PLACES[name].config.items() if not key.startswith("rl.")}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+    path = folder / f"base-{name}-{seed}-{digest}"
+    if not (path / "model" / "config.json").is_file():
+        wanted = make_config("tiny", overrides={**config, "rl.steps": 0, "seed": seed})
+        Trainer(wanted, path, resume=(path / "config.json").is_file()).run()
+    return path
+
+
+def learn(run: Run, folder: Path) -> dict[str, Any]:
+    """Let an arm learn; return what is kept of it."""
+    base = base_of(run.place, run.seed, folder)
+    path = folder / f"{run.place}-{run.arm}-{run.seed}-{run.settings}"
+    steps = int(PLACES[run.place].config["rl.steps"])
+    overrides = {
+        **PLACES[run.place].config,
+        "model.name": str(base / "model"),
+        "sft.episodes": 0,
+        "eval.every": steps // 2,
+        "seed": run.seed,
+        **{f"rl.{key}": value for key, value in ARMS[run.arm].items()},
+    }
+    # All arms begin with the same weights, so what was measured of them holds for all.
+    (path / "episodes").mkdir(parents=True, exist_ok=True)
+    for name in ("null", "random", "expert", "imitation"):
+        to = path / "episodes" / f"eval-{'before' if name == 'imitation' else name}.jsonl"
+        shutil.copy(base / "episodes" / f"eval-{name}.jsonl", to)
+    before = os.times()
+    Trainer(make_config("tiny", overrides=overrides), path, resume=(path / "config.json").is_file()).run()
+    after = os.times()
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if row["stage"] == "rl"]
+    files = {"start": "before", "middle": f"rl-{steps // 2:05d}", "end": "rl"}
+    held_out = {
+        stage: mean_of(list(read_episodes(path / "episodes" / f"eval-{name}.jsonl"))) for stage, name in files.items()
+    }
+    shutil.rmtree(path)
+    return {
+        "score": [round(row["score"], 5) for row in rows],
+        "success": [round(row["success"], 5) for row in rows],
+        "held_out": held_out,
+        "env_steps": round(sum(row["turns"] * row["episodes"] for row in rows)),
+        "fork_steps": round(sum(row.get("fork_steps", 0.0) for row in rows)),
+        "trained_tokens": round(sum(row.get("trained_tokens", 0.0) for row in rows)),
+        "cpu_seconds": round(after.user + after.system - before.user - before.system, 1),
+    }
+
+
+def mean_of(episodes: Sequence[Episode]) -> dict[str, float]:
+    good = [episode for episode in episodes if episode.error is None]
+    return {
+        "score": round(statistics.fmean(episode.score or 0.0 for episode in good), 5),
+        "success": round(statistics.fmean(bool(episode.success) for episode in good), 5),
+    }
+
+
+def read_runs(folder: Path) -> dict[Run, dict[str, Any]]:
+    kept = folder / "runs.jsonl"
+    found: dict[Run, dict[str, Any]] = {}
+    for line in kept.read_text().splitlines() if kept.is_file() else []:
+        try:
+            run, result = json.loads(line)
+        except ValueError:  # cut off
+            continue
+        found[Run(*run)] = result
+    return found
+
+
+def keep(run: Run, result: dict[str, Any], folder: Path) -> None:
+    kept = folder / "runs.jsonl"
+    cut = kept.is_file() and kept.stat().st_size and not kept.read_bytes().endswith(b"\n")
+    with kept.open("a") as file:
+        file.write(("\n" if cut else "") + json.dumps([list(run), result]) + "\n")
+
+
+# Figures.
+
+
+def spread(values: Table, rng: np.random.Generator) -> list[float]:
+    """Mean over seeds with its 95 % interval of a bootstrap over seeds."""
+    again = rng.choice(values, (2000, len(values))).mean(axis=1)
+    return [round(float(v), 4) for v in (values.mean(), *np.quantile(again, [0.025, 0.975]))]
+
+
+def area(result: dict[str, Any]) -> float:
+    return statistics.fmean([*result["score"][1:], result["held_out"]["end"]["score"]])
+
+
+def batches_to(result: dict[str, Any], best: float) -> int:
+    """Batches played until three in a row are half-way to the best on average; one more than all where none are."""
+    scores, start = result["score"], result["held_out"]["start"]["score"]
+    target = start + 0.5 * (best - start)
+    means = [statistics.fmean(scores[at : at + 3]) for at in range(len(scores) - 2)]
+    return next((at + 3 for at, mean in enumerate(means) if mean >= target), len(scores) + 1)
+
+
+def report(done: dict[Run, dict[str, Any]]) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    by: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    for run, result in done.items():
+        by.setdefault(run.place, {}).setdefault(run.arm, {})[run.seed] = result
+    out: dict[str, Any] = {"places": {}, "over_places": {}}
+    for name, arms in by.items():
+        best = PLACES[name].best
+        cosines = fidelity(PLACES[name], list(arms))
+        figures: dict[str, Any] = {}
+        for arm, results in arms.items():
+            figures[arm] = of_arm(results, arms.get(REFERENCE, {}), best, rng)
+            if arm in cosines:
+                figures[arm]["cosine"] = cosines[arm]
+        out["places"][name] = {"best_score": round(best, 4), "arms": figures}
+        if len(cosines) > 2:
+            a, b = ranks(cosines.values()), ranks(figures[arm]["area"][0] for arm in cosines)
+            out["places"][name]["rank_correlation_with_fidelity"] = round(float(np.corrcoef(a, b)[0, 1]), 4)
+    for arm in ARMS:
+        # Places and seeds of which both are there, as a table: those seeds that no place lacks.
+        places = [arms for arms in by.values() if arm in arms and REFERENCE in arms]
+        if not places or len(places) < len(by):
+            continue
+        seeds = sorted(set.intersection(*({*arms[arm]} & {*arms[REFERENCE]} for arms in places)))
+        if seeds:
+            mine = np.array([[area(arms[arm][seed]) for seed in seeds] for arms in places])
+            theirs = np.array([[area(arms[REFERENCE][seed]) for seed in seeds] for arms in places])
+            out["over_places"][arm] = {
+                "seeds": len(seeds),
+                "area": with_interval(mine, rng),
+                "area_minus_grpo": with_interval(mine - theirs, rng),
+            }
+    return out
+
+
+def of_arm(
+    results: dict[int, dict[str, Any]], reference: dict[int, dict[str, Any]], best: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    values = list(results.values())
+    paired = [seed for seed in results if seed in reference]
+    figures: dict[str, Any] = {
+        "seeds": sorted(results),
+        "area": spread(np.array([area(each) for each in values]), rng),
+        "batches_to_half_way": spread(np.array([float(batches_to(each, best)) for each in values]), rng),
+        "curve": [round(float(v), 4) for v in np.mean([each["score"] for each in values], axis=0)],
+    }
+    for stage in STAGES:
+        for kind in ("score", "success"):
+            figures[f"{kind}_{stage}"] = spread(np.array([each["held_out"][stage][kind] for each in values]), rng)
+    for kind in ("env_steps", "fork_steps", "trained_tokens", "cpu_seconds"):
+        figures[kind] = round(statistics.fmean(each[kind] for each in values))
+    if paired and results is not reference:
+        gaps = np.array([area(results[seed]) - area(reference[seed]) for seed in paired])
+        ends = [results[s]["held_out"]["end"]["score"] - reference[s]["held_out"]["end"]["score"] for s in paired]
+        figures["area_minus_grpo"] = spread(gaps, rng)
+        figures["end_minus_grpo"] = spread(np.array(ends), rng)
+        figures["ahead_of_grpo"] = [int((gaps > 0).sum()), len(gaps)]
+    return figures
+
+
+def fidelity(place: Place, arms: Sequence[str]) -> dict[str, float]:
+    """Cosine with the exact gradient of arms that neither fork nor ask a critic, mean over the place's worlds."""
+    names = [arm for arm in arms if place.worlds and arm not in FORKING | CRITIC]
+    found = [measure(Setting(world, place.horizon), batches=8, methods=set(names)) for world in place.worlds]
+    return {name: round(statistics.fmean(each[name].cosine for each in found), 4) for name in names if found}
+
+
+def draw(record: dict[str, Any], path: Path) -> None:
+    """Draw the mean score of every batch, a panel per place."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from thinkact.policies.plots import smooth
+
+    figure = Figure(figsize=(4.4 * len(record["places"]), 3.6), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = np.atleast_1d(figure.subplots(1, len(record["places"])))
+    for axis, (name, place) in zip(axes, record["places"].items(), strict=True):
+        for number, arm in enumerate(arm for arm in ARMS if arm in place["arms"]):
+            wide = 2.6 if arm in (REFERENCE, "memory_td") else 1.2
+            axis.plot(smooth(place["arms"][arm]["curve"], 3), label=arm, color=f"C{number}", linewidth=wide)
+        axis.axhline(place["best_score"], color="#999999", linestyle=":", linewidth=1)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("batches learned from")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("score of the batch")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
+    figure.savefig(path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--place", action="append", choices=list(PLACES), help="repeatable; default all")
+    parser.add_argument("--arm", action="append", choices=list(ARMS), help="repeatable; default all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=Path("runs/learning-estimators"), help="folder of what is done")
+    parser.add_argument("--collect", action="store_true", help="read what is done, train nothing")
+    parser.add_argument("--quick", action="store_true", help="one place, two arms, one seed, three batches")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--out", type=Path, help="also write the JSON object to this file")
+    parser.add_argument("--plot", type=Path, help="also draw the curves to this PNG")
+    args = parser.parse_args()
+    gym.register(_SET, entry_point=FactbookSet, disable_env_checker=True, order_enforce=False)
+    places = args.place or (["credit-8"] if args.quick else list(PLACES))
+    arms = args.arm or ([REFERENCE, "memory_td"] if args.quick else list(ARMS))
+    seeds = 1 if args.quick else args.seeds
+    if args.quick:
+        PLACES["credit-8"].config.update({"sft.episodes": 64, "rl.steps": 3, "eval.tasks": 16})
+    args.runs.mkdir(parents=True, exist_ok=True)
+    wanted = [Run(name, arm, seed, settings_of(name, arm)) for seed in range(seeds) for name in places for arm in arms]
+    done = read_runs(args.runs)
+    for number, run in enumerate(wanted, 1):
+        if run in done or args.collect:
+            continue
+        start = time.perf_counter()
+        done[run] = learn(run, args.runs)
+        keep(run, done[run], args.runs)
+        if sys.stderr.isatty() or not args.json:
+            print(f"{number}/{len(wanted)} {run[:3]} {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    found = {run: done[run] for run in wanted if run in done}
+    if not found:
+        sys.exit(f"{args.runs} holds none of these runs; leave --collect out to do them.")
+    record = {
+        "benchmark": "learning_estimators",
+        "thinkact": thinkact.__version__,
+        "machine": f"{platform.machine()}, 1 thread",
+        "places_settings": {name: PLACES[name].config for name in places},
+        "arms_settings": {arm: ARMS[arm] for arm in arms},
+        **report(found),
+    }
+    text = json.dumps(record, indent=1)
+    if args.out:
+        args.out.write_text(text + "\n")
+    if args.plot:
+        draw(record, args.plot)
+    if args.json:
+        print(text)
+        return 0
+    for name, place in record["places"].items():
+        print(
+            f"\n{name} (best {place['best_score']:.2f})   area   end score   end success   area - grpo   ahead   batches"
+        )
+        for arm, figures in place["arms"].items():
+            gap = figures.get("area_minus_grpo")
+            cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*figures[k]) for k in ("area", "score_end", "success_end")]
+            cells += ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*gap) if gap else "-", str(figures.get("ahead_of_grpo", "-"))]
+            print(f"{arm:12s} {'  '.join(cells)}  {figures['batches_to_half_way'][0]:.1f}")
+        print("rank correlation with fidelity:", place.get("rank_correlation_with_fidelity"))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
