@@ -12,6 +12,7 @@ result. All sides sample from the same model, in the same dtype, on the same thr
   trainers do, without the second pass that they need for log-probabilities.
 * trl: TRL's own `GRPOTrainer._generate_single_turn` in a process of its own (`engine_trl.py`), where there is an
   environment with TRL (`trl_compare.py --setup` makes it), for the cells of `--trl-turns`.
+* per core: our engine again, one process of one thread for each core (`engine_processes.py`).
 
 Ragged histories are padded on the left for `generate`. Both sides take turns, round after round; figures are medians.
 The benchmark fails where the engine prefills more than 5 % beyond the least possible.
@@ -52,6 +53,7 @@ from thinkact.policies.sampling import SamplingParams
 
 sys.path.insert(0, str(Path(__file__).parent))
 from engine_parts import decode, idle, soak
+from engine_processes import PerCore
 
 GROUP, PROMPT, SAMPLED = 8, 256, 32
 #: Prefilled tokens over the least possible, at most.
@@ -175,11 +177,15 @@ def rollouts(
             rows.append({"turns": turns, "result": result, "skipped": f"{work.longest} tokens, the model has {limit}"})
             continue
         engine = Engine(model, max_slots=episodes, max_len=work.longest + 8, dtype=dtype)
-        ours, theirs, computed = [], [], 0
-        for _ in range(args.rounds):
-            seconds, computed = with_engine(engine, work)
-            ours.append(seconds)
-            theirs.append(with_generate(model, work))
+        ours, theirs, computed, apart, computed_apart = [], [], 0, [], 0
+        with PerCore(model, args.processes, episodes, work.longest + 8, dtype, with_engine) as crew:
+            crew.play(work, GROUP)  # they are up
+            for _ in range(args.rounds):
+                seconds, computed = with_engine(engine, work)
+                ours.append(seconds)
+                theirs.append(with_generate(model, work))
+                once, computed_apart = crew.play(work, GROUP)
+                apart.append(once)
         ratio = statistics.median(sum(t) / sum(o) for o, t in zip(ours, theirs, strict=True))
         engine_s = statistics.median(map(sum, ours))
         row = {
@@ -189,9 +195,12 @@ def rollouts(
             "engine_s": round(engine_s, 3),
             "generate_s": round(statistics.median(map(sum, theirs)), 3),
             "ratio": round(ratio, 2),
+            "per_core_s": round(statistics.median(apart), 3),
+            "per_core_ratio": round(statistics.median(sum(t) / a for a, t in zip(apart, theirs, strict=True)), 2),
+            "per_core_over_engine": round(statistics.median(sum(o) / a for a, o in zip(apart, ours, strict=True)), 2),
             "sampled_tokens_per_s": round(work.sampled / engine_s, 1),
             "prefilled": computed,
-            "prefilled_over_least": round(computed / work.least, 4),
+            "prefilled_over_least": round(max(computed, computed_apart) / work.least, 4),
             "turn_s_per_1000_tokens_of_history": {
                 "engine": per_thousand(work.history, ours),
                 "generate": per_thousand(work.history, theirs),
@@ -203,7 +212,8 @@ def rollouts(
             row |= {"trl_s": round(trl, 3), "trl_ratio": round(trl / engine_s, 2)}
         rows.append(row)
         keep(rows)
-        beside = f", TRL {row['trl_ratio']}x" if "trl_ratio" in row else ""
+        beside = f", {row['per_core_ratio']}x with a process per core"
+        beside += f", TRL {row['trl_ratio']}x" if "trl_ratio" in row else ""
         say(args, f"{turns:3d} turns, results {result}: {row['ratio']}x{beside}  ({row['engine_s']} s)")
 
 
@@ -243,6 +253,7 @@ def main() -> int:
     parser.add_argument("--trl-python", type=Path, default=TRL_PYTHON, help="one that has TRL")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="of the arm 'per core'")
     parser.add_argument("--soak", type=int, metavar="EPISODES", help="only this: play many episodes, watch memory")
     parser.add_argument("--quick", action="store_true", help="one round, few turns")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
