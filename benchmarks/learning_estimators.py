@@ -10,8 +10,8 @@ every arm then learns by reinforcement: the same tasks in the same batches, as m
 the same held-out tasks at the start, in the middle and at the end. Only credit differs; what forks cost is told.
 
 Places: the two games of ``thinkact train --preset tiny``, delayed reward over 16 turns, and a small set of FactbookQA
-questions that come again in every batch, so that states of a tool recur, too (there the questions that are practised are
-those that are measured: nothing is said about others).
+questions that come again in every batch, so that states of a tool recur, too (there the questions that are practised
+are those that are measured: nothing is said about others).
 
 Figures: ``area``, the mean score of all batches but the first (which is the same for all) and of the last evaluation;
 held-out score and success; batches until the mean of three is half-way from the start to the best possible (one more
@@ -401,9 +401,7 @@ def main() -> int:
         print(text)
         return 0
     for name, place in record["places"].items():
-        print(
-            f"\n{name} (best {place['best_score']:.2f})   area   end score   end success   area - grpo   ahead   batches"
-        )
+        print(f"\n{name}, best {place['best_score']:.2f}: area, end score, end success, area - grpo, ahead, batches")
         for arm, figures in place["arms"].items():
             gap = figures.get("area_minus_grpo")
             cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*figures[k]) for k in ("area", "score_end", "success_end")]
