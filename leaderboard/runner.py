@@ -118,7 +118,9 @@ def run_submission(
         OSError: The disk is full. What ended is kept.
         KeyboardInterrupt: Likewise.
     """
-    board = board if isinstance(board, Board) else Board(board)
+    if not isinstance(board, Board):
+        secrets.board_file(Path(board))  # asked first: a board that takes nothing must not be left behind
+        board = Board(board)
     suite = suite if isinstance(suite, Suite) else find_suite(suite)
     who = _Agent(agent, name, allow_network=allow_network, isolation=isolation)
     run = _Run(board, suite, concurrency=concurrency, breaker=breaker, on_status=on_status)

@@ -195,7 +195,7 @@ def _group_title(group: tuple[str, str, str, str]) -> str:
 
 def _caption(board: Board, rows: Sequence[Row]) -> str:
     if not rows:
-        caption = "No submissions yet."
+        caption = "No submissions yet: thinkact submit --policy expert --suite core-cpu"
     else:
         caption = (
             "# = from 1 + agents shown to be better, to agents less those shown to be worse (paired permutation "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -236,6 +237,9 @@ class TrainConfig(Strict):
         60.0, ge=0.0, description="Least time between checkpoints of a stage; 0 saves after every step."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; default: all cores.")
+    shard: Literal["none", "full"] = Field(
+        "none", description="On several devices: the whole model on each, or everything split over them (FSDP2)."
+    )
 
     @model_validator(mode="after")
     def _the_ramp_fits(self) -> TrainConfig:
@@ -249,6 +253,8 @@ class TrainConfig(Strict):
             raise ValueError(
                 "rollout.max_staleness trains on what older weights sampled: set rl.tis_cap (2 is the usual cap)."
             )
+        if self.rollout.max_staleness is not None and self.shard == "full":
+            raise ValueError("rollout.max_staleness keeps whole copies of the model: it needs shard = 'none'.")
         return self
 
     @property
@@ -311,6 +317,8 @@ def make_config(
     if file is not None:
         try:
             written = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"There is no file {file}; thinkact train --dry-run > {file} writes one.") from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{file}: {error}") from error
         preset = str(written.get("preset", preset)) if preset == "default" else preset
@@ -360,7 +368,9 @@ def _explain(error: ValidationError) -> str:
                     parent = parent.model_fields[part].annotation
                 else:  # an entry of a list
                     (parent,) = get_args(parent)
-            lines.append(f"unknown key {where!r}; here there are {', '.join(parent.model_fields)}")
+            close = difflib.get_close_matches(str(problem["loc"][-1]), parent.model_fields, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            lines.append(f"unknown key {where!r}{hint}; here there are {', '.join(parent.model_fields)}")
         else:
-            lines.append(f"{where}: {problem['msg']}")
+            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ').rstrip('.')}")
     return "Bad configuration: " + "; ".join(lines) + "."

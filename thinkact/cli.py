@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +19,9 @@ from thinkact.cli_endpoint import serve
 from thinkact.cli_film_command import film
 from thinkact.cli_sandbox import app as sandbox_app
 from thinkact.cli_submit import submit
+
+if TYPE_CHECKING:
+    from thinkact.policies.episode import Episode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -187,7 +191,7 @@ def rollout(
         write_episodes(out, played)
     if not played:
         raise common.UserError("Interrupted before the first episode ended.")
-    _show(f"{player.name} on {env_id}, {split}", asdict(summarise(played)), out, as_json)
+    _show(f"{player.name} on {env_id}, {split}", asdict(summarise(played)), played, out, as_json)
 
 
 @app.command("eval")
@@ -263,12 +267,16 @@ def evaluate(
         figures["submission"] = common.open_board(board, create=True).submit(
             name or player.name, played, kind=kind, suite=common.suite_of(kwargs), meta=settings
         )
-    _show(f"{name or player.name} on {env_id}, {split}", figures, board if put else None, as_json)
+    _show(f"{name or player.name} on {env_id}, {split}", figures, played, board if put else None, as_json)
 
 
-def _show(title: str, figures: dict[str, Any], written: Path | None, as_json: bool) -> None:
+def _show(title: str, figures: dict[str, Any], played: Sequence[Episode], written: Path | None, as_json: bool) -> None:
+    faults = [episode.error for episode in played if episode.error]
+    first = faults[0] if faults else None
     if as_json:
-        common.print_json({"title": title, **figures, "written": str(written) if written else None})
+        common.print_json(
+            {"title": title, **figures, "first_fault": first, "written": str(written) if written else None}
+        )
         return
     from rich.table import Table
     from rich.text import Text
@@ -279,6 +287,8 @@ def _show(title: str, figures: dict[str, Any], written: Path | None, as_json: bo
     view = Table.grid(padding=(0, 2))
     for label, figure in common.summary_lines(title, summary):
         view.add_row(Text(label, style="dim"), Text(figure))
+    if first:
+        view.add_row(Text("first fault", style="dim"), Text(first))
     common.out.print(view)
     if written is not None:
         common.out.print(f"written to {written}", markup=False, highlight=False)

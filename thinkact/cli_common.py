@@ -63,6 +63,7 @@ _USER_ERRORS = frozenset(
         "thinkact.policies.process.AgentError",
         "thinkact.policies.rundir.RunError",
         "thinkact.sandbox.types.SandboxUnavailable",
+        "thinkact.tools.browser.types.BrowserFault",
         "thinkact.tools.search.types.CorpusMissing",
     }
 )

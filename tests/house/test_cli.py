@@ -72,9 +72,14 @@ def test_rollout_writes_episodes_and_never_over_a_file(run):
     args = ("rollout", FACTBOOK, "--policy", "expert", "--episodes", "6", "--out", "e.jsonl", "--json")
     code, text, _ = run(*args)
     figures = json.loads(text)
-    assert code == 0 and figures["success"] == 1.0 and figures["episodes"] == 6
+    assert code == 0 and figures["success"] == 1.0 and figures["episodes"] == 6 and figures["first_fault"] is None
     assert len(Path("e.jsonl").read_text().splitlines()) == 6
     assert "exists already" in one_line(run(*args)[2])
+
+
+def test_episodes_that_are_lost_say_what_took_them(run):
+    text = run("rollout", FACTBOOK, "--policy", "endpoint:http://127.0.0.1:9/v1#none", "--episodes", "1")[1]
+    assert "1 lost to faults" in text and "first fault     EndpointFault: ConnectError" in text
 
 
 def test_eval_submits_and_the_board_shows_it(run):
@@ -106,9 +111,10 @@ def test_eval_submits_and_the_board_shows_it(run):
         (("eval", FACTBOOK, "--split", "train"), "must be eval or hidden"),
         (("leaderboard", "show", "--board", "nowhere"), "no leaderboard in nowhere"),
         (("train", "--preset", "tinny"), "there are default, tiny"),
-        (("train", "--set", "rl.stepz=1"), "unknown key 'rl.stepz'"),
+        (("train", "--set", "rl.stepz=1"), "unknown key 'rl.stepz' (did you mean 'steps'?)"),
+        (("train", "--set", "rl.estimator=gropo"), "Bad configuration: rl: Unknown estimator 'gropo'"),
         (("train", "--set", "rl.steps=many"), "rl.steps"),
-        (("train", "--config", "none.toml"), "none.toml"),
+        (("train", "--config", "none.toml"), "no file none.toml; thinkact train --dry-run > none.toml writes one"),
         (("train", "--model", "./none"), "no folder ./none"),
         (("train", "--name", "../up"), "plain folder name"),
         (("train", "--resume"), "holds no run to resume"),
@@ -119,6 +125,13 @@ def test_a_mistake_is_one_clear_line(run, args, says):
     code, _, text = run(*args)
     assert code == 2 and says in one_line(text)
     assert not any(Path().glob("runs/*/config.json"))
+
+
+def test_a_browser_that_is_not_there_is_one_clear_line(run, monkeypatch):
+    pytest.importorskip("playwright", reason='the browser tools are not installed: pip install "thinkact[browser]"')
+    monkeypatch.setenv("THINKACT_CHROME", "/nonexistent/chromium")
+    code, _, text = run("play", "thinkact/Shop-v0", "--policy", "expert")
+    assert code == 2 and "THINKACT_CHROME" in text and "Traceback" not in text
 
 
 def test_a_broken_config_file_is_named(run):

@@ -107,6 +107,9 @@ def test_what_is_missing_here_is_told_and_makes_another_suite(board):
 def test_boards_without_a_secret_or_with_a_revealed_one_take_nothing(board, tmp_path):
     with pytest.raises(secret.SecretError, match="leaderboard init"):
         submit(Board(tmp_path / "other"))
+    with pytest.raises(secret.SecretError, match="leaderboard init"):
+        submit(tmp_path / "never made")
+    assert not (tmp_path / "never made").exists()
     secret.reveal(board.path)
     with pytest.raises(secret.SecretError, match="make a new board"):
         submit(board)

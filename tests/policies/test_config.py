@@ -4,7 +4,7 @@ import copy
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from thinkact.cli_train import Request, to_toml
@@ -31,6 +31,7 @@ def test_presets_are_valid_and_come_back_from_json(preset):
     assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(st.sampled_from(SECTIONS), st.from_regex(r"[a-z][a-z_]{0,12}", fullmatch=True), st.sampled_from(list(PRESETS)))
 def test_an_unknown_key_fails_with_the_names_of_the_known_ones(section, name, preset):
     known = sorted(
