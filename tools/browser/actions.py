@@ -36,7 +36,8 @@ async def _in_time(work: Awaitable[Any], deadline: float, episode: Episode) -> N
     tab = episode.tab
     try:
         async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
-            await work
+            with tab.page.drawing():
+                await work
     except TimeoutError:
         raise (Hung if await tab.stop() else Late) from None
     except Exception as error:

@@ -53,7 +53,12 @@ def find_chrome(*, headful: bool = False) -> str:
     )
 
 
-def flags(port: int, *, headful: bool = False) -> list[str]:
+def shell(program: str) -> bool:
+    """Tell whether a program is Chromium's shell without a window, which alone makes frames when it is asked to."""
+    return "headless" in Path(program).name
+
+
+def flags(port: int, *, headful: bool = False, frames: bool = False) -> list[str]:
     """Return the options with which Chromium is started.
 
     Names under ``.test`` are the server on ``port``, whatever port a page asks for; no other name or address is
@@ -62,10 +67,12 @@ def flags(port: int, *, headful: bool = False) -> list[str]:
     Args:
         port: Of the server on loopback.
         headful: With a window.
+        frames: Frames are made only when that is asked for; see :func:`shell`.
     """
     # Chromium refuses its own sandbox to root.
     mode = [] if headful else ["--headless", "--hide-scrollbars", "--disable-gpu"]
     mode += ["--no-sandbox"] if os.geteuid() == 0 else []
+    mode += ["--enable-begin-frame-control", "--run-all-compositor-stages-before-draw"] if frames else []
     return [
         *mode,
         f"--host-resolver-rules=MAP *.test 127.0.0.1:{port}, MAP * ~NOTFOUND",

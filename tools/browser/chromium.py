@@ -7,7 +7,11 @@ half of what Chromium itself needs for a page.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import base64
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from thinkact.tools.browser.cdp import Connection, Emitter, Process, ProtocolError, Session, TargetClosed
@@ -15,6 +19,8 @@ from thinkact.tools.browser.input import Keyboard, Mouse
 
 #: Seconds for Chromium to answer for the first time.
 START = 60.0
+#: Seconds between two frames of a page that is waited for.
+FRAME = 0.05
 #: The same on every Linux, whatever fonts are taken for these by default.
 _FONTS = {
     **{"standard": "Times New Roman", "serif": "Times New Roman", "sansSerif": "Arial"},
@@ -30,12 +36,46 @@ _NO_WORKERS = """if (self.ServiceWorkerContainer)
 _COOKIE = ("name", "value", "domain", "path", "expires", "httpOnly", "secure", "sameSite")
 
 
+class Frames:
+    """Asks for frames, one after another: Chromium's process that draws ends when two are under way at a time."""
+
+    def __init__(self) -> None:
+        self._asked: deque[tuple[Session, Mapping[str, Any], asyncio.Future[Any]]] = deque()
+        self._busy = False
+
+    def ask(self, session: Session, how: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        """Ask for a frame of a page; the answer is Chromium's to ``HeadlessExperimental.beginFrame``."""
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked.append((session, how, answer))
+        self._next()
+        return answer
+
+    def _next(self) -> None:
+        while self._asked and not self._busy:
+            session, how, answer = self._asked.popleft()
+            if not answer.done():  # nobody has given up
+                self._busy = True
+                frame = session.send("HeadlessExperimental.beginFrame", how)
+                frame.add_done_callback(partial(self._done, answer))
+
+    def _done(self, answer: asyncio.Future[Any], frame: asyncio.Future[Any]) -> None:
+        self._busy = False
+        if not answer.done():
+            if error := frame.exception():
+                answer.set_exception(error)
+            else:
+                answer.set_result(frame.result())
+        self._next()
+
+
 class Browser(Emitter):
     """A running Chromium; tells ``disconnected`` when it is gone."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, frames: bool) -> None:
         super().__init__()
         self._connection = connection
+        #: Set where its pages are drawn only when that is asked for.
+        self.frames = Frames() if frames else None
         #: What is said to the browser itself.
         self.session = connection.root
         self._contexts: dict[str, Context] = {}
@@ -43,11 +83,12 @@ class Browser(Emitter):
         connection.lost = lambda: self.emit("disconnected", self)
 
     @classmethod
-    async def launch(cls, command: Sequence[str]) -> Browser:
+    async def launch(cls, command: Sequence[str], *, frames: bool) -> Browser:
         """Start Chromium.
 
         Args:
             command: The program and its options.
+            frames: Whether those say that frames are asked for.
 
         Raises:
             OSError: It cannot be run.
@@ -56,7 +97,7 @@ class Browser(Emitter):
         """
         process = Process(list(command))
         connection = Connection(process)
-        browser = cls(connection)
+        browser = cls(connection, frames)
         try:
             async with asyncio.timeout(START):
                 await connection.open()
@@ -144,7 +185,8 @@ class Context(Emitter):
         """
         where = {"url": "about:blank", "browserContextId": self.name}
         size = {"width": self._window["width"], "height": self._window["height"]}
-        made = await self._send("Target.createTarget", {**where, **size})
+        drawn = {} if self.browser.frames is None else {"enableBeginFrameControl": True}
+        made = await self._send("Target.createTarget", {**where, **size, **drawn})
         return await self._page(made["targetId"])
 
     async def cookies(self) -> list[dict[str, Any]]:
@@ -195,15 +237,22 @@ class Context(Emitter):
 
 
 class Page(Emitter):
-    """A tab; tells of its ``close``, its ``crash`` and every ``download`` (which is refused)."""
+    """A tab; tells of its ``close``, its ``crash`` and every ``download`` (which is refused).
+
+    Nobody looks at it, and so where the browser can leave it (:attr:`Browser.frames`) a frame is made only when
+    somebody needs one, and is not drawn to the end: style, layout and the page's own work for a frame are done, pixels
+    are not made. Sixty frames a second of what moves under a mouse cost more than a page itself does.
+    """
 
     def __init__(self, context: Context, session: Session, target: str) -> None:
         super().__init__()
         self.context = context
         self.session = session
         self.target = target
-        self.mouse = Mouse(session)
+        self.mouse = Mouse(self)
         self.keyboard = Keyboard(session)
+        self.frames = context.browser.frames
+        self._frame: asyncio.Future[Any] | None = None
         self._closed = asyncio.Event()
         session.on("closed", self._on_closed)
         session.on("Inspector.targetCrashed", self._on_crashed)
@@ -228,6 +277,37 @@ class Page(Emitter):
         )
         if self.is_closed():
             raise TargetClosed(self.session.over)
+
+    def frame(self) -> None:
+        """Let the page have a frame, unless it gets them anyway."""
+        if self.frames is not None and (self._frame is None or self._frame.done()):
+            self._frame = self.frames.ask(self.session, {"noDisplayUpdates": True})
+
+    @contextlib.contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Let the page have frames as long as it is waited for: what it does may depend on them."""
+        loop = asyncio.get_running_loop()
+
+        def tick() -> None:
+            nonlocal timer
+            self.frame()
+            timer = loop.call_later(FRAME, tick)
+
+        timer = None if self.frames is None else loop.call_later(FRAME, tick)
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def screenshot(self) -> bytes:
+        """Return the window as PNG."""
+        options = {"format": "png", "optimizeForSpeed": True}
+        if self.frames is not None:
+            shot = await self.frames.ask(self.session, {"screenshot": options})
+            return base64.b64decode(shot["screenshotData"])
+        shot = await self.session.send("Page.captureScreenshot", options)
+        return base64.b64decode(shot["data"])
 
     def is_closed(self) -> bool:
         """Tell whether it is gone."""

@@ -29,7 +29,7 @@ WASH = 10.0
 IDLE = 0.02
 #: Where the mouse is when a page is opened first. It stays somewhere through every page that a tab opens, so that a new
 #: tab has it at this place as well.
-CORNER = {"type": "mouseMoved", "x": 0, "y": 0}
+CORNER = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ async def prepare(chromium: Chromium, window: Window) -> Lease:
     tab = Tab(page, lambda: None)
     page.on("crash", lambda _: setattr(tab, "odd", True))
     await tab.open()
-    await tab.cdp.send("Input.dispatchMouseEvent", CORNER)
+    await tab.page.mouse.move(*CORNER)
     return Lease(chromium, window, context, tab)
 
 
@@ -165,7 +165,7 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     await asyncio.gather(
         context.clear_cookies(),
         send("Page.resetNavigationHistory"),
-        send("Input.dispatchMouseEvent", CORNER),
+        tab.page.mouse.move(*CORNER),
         send("Network.clearBrowserCache"),
         # This empties the cache inside the process that draws.
         send("Network.setCacheDisabled", {"cacheDisabled": True}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import time
 from collections.abc import Mapping
@@ -164,11 +163,9 @@ class Episode(Tabs):
             self._check()
             try:
                 async with asyncio.timeout(self.options.action_timeout):
-                    options = {"format": "png", "optimizeForSpeed": True}
-                    shot = await self.tab.cdp.send("Page.captureScreenshot", options)
+                    return await self.tab.page.screenshot()
             except Exception as error:
                 raise self._fault(f"no screenshot: {error or 'no answer'}") from error
-            return base64.b64decode(shot["data"])
 
     async def snapshot(self) -> dict[str, Any]:
         """Return the state of the last observation; see :mod:`thinkact.tools.browser.states`."""

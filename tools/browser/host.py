@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from thinkact.tools.browser.chrome import find_chrome, flags
+from thinkact.tools.browser.chrome import find_chrome, flags, shell
 from thinkact.tools.browser.chromium import Browser
 from thinkact.tools.browser.contexts import USES, Chromium, Lease, Window, prepare, wash
 from thinkact.tools.browser.server import Server
@@ -216,7 +216,9 @@ class Host:
     async def _launch(self, headful: bool) -> Chromium:
         program = find_chrome(headful=headful)
         try:
-            browser = await Browser.launch([program, *flags(self.server.port, headful=headful)])
+            frames = not headful and shell(program)
+            options = flags(self.server.port, headful=headful, frames=frames)
+            browser = await Browser.launch([program, *options], frames=frames)
         except Exception as error:
             raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
         chromium = Chromium(browser, browser.session, headful)

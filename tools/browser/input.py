@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thinkact.tools.browser.cdp import Session
+
+if TYPE_CHECKING:
+    from thinkact.tools.browser.chromium import Page
 
 #: Bits by which events tell of the keys that are held.
 MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
@@ -65,12 +68,16 @@ _SHIFTED = dict(zip(_PLAIN, (KEYS[each] for each in 'ABCDEFGHIJKLMNOPQRSTUVWXYZ)
 class Mouse:
     """The mouse of a page."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, page: Page) -> None:
+        self._page = page
 
     async def move(self, x: float, y: float) -> None:
         """Move to a point, in CSS pixels of the window."""
-        await self._event("mouseMoved", x, y, buttons=0)
+        moved = self._event("mouseMoved", x, y, buttons=0)
+        # A page hears of moves once a frame.
+        with self._page.drawing():
+            self._page.frame()
+            await moved
 
     async def click(self, x: float, y: float, *, click_count: int = 1) -> None:
         """Move to a point and click there, once or more often."""
@@ -82,7 +89,7 @@ class Mouse:
         await asyncio.gather(*events)
 
     def _event(self, kind: str, x: float, y: float, **more: Any) -> asyncio.Future[Any]:
-        return self._session.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
+        return self._page.session.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
 
 
 class Keyboard:

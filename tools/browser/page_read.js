@@ -198,9 +198,9 @@ const state = () => {
 };
 
 // Settling: loaded, no soft navigation under way, one frame drawn.
-const frameDrawn = () => new Promise((done) => {
+const frameDrawn = (limit = 250) => new Promise((done) => {
   // A page that is not drawn gets no frames; it is not waited for.
-  const late = setTimeout(done, 250);
+  const late = limit && setTimeout(done, limit);
   requestAnimationFrame(() => {
     clearTimeout(late);
     const channel = new MessageChannel();
@@ -213,7 +213,8 @@ const frameDrawn = () => new Promise((done) => {
 });
 const pending = () => Number(attr(rootElement(document) || document.createElement("p"), "data-pending")) || 0;
 const quiet = () => readyOf(document) === "complete" && pending() === 0;
-const settled = (limit) => new Promise((resolve) => {
+// Until the page is quiet, and stays so once `after` is over; false when that takes too long.
+const quieten = (limit, after) => new Promise((resolve) => {
   let over = false;
   const finish = (done) => {
     over = true;
@@ -224,7 +225,9 @@ const settled = (limit) => new Promise((resolve) => {
   };
   const look = () => {
     if (over || !quiet()) return;
-    frameDrawn().then(() => {
+    const wait = after();
+    if (!wait) finish(true);
+    else wait.then(() => {
       if (!over && quiet()) finish(true);
     });
   };
@@ -233,6 +236,12 @@ const settled = (limit) => new Promise((resolve) => {
   watcher.observe(document, { attributes: true, subtree: true, attributeFilter: ["data-pending"] });
   addEventListener("load", look);
   look();
+});
+const settled = (limit) => quieten(limit, () => frameDrawn());
+// The same where frames come when they are asked for: first `quieted`, then the frame, then `lookDrawn`.
+let drawn = null;
+const quieted = (limit) => quieten(limit, () => {
+  drawn = frameDrawn(0);
 });
 
 const read = (options) => {
@@ -245,5 +254,11 @@ const read = (options) => {
   return { lines, next, focus, refs, url: location.href, title: clean(titleOf(document), 200), state: state() };
 };
 const look = async (options) => ({ done: await settled(options.limit), page: read(options) });
+const lookDrawn = async (options) => {
+  const asked = drawn;
+  drawn = null;
+  await asked;
+  return { done: asked !== null && quiet(), page: read(options) };
+};
 // Of a page whose scripts are off: no timer would ever come.
 const glance = (options) => ({ done: true, page: read(options) });

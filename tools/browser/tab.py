@@ -32,7 +32,9 @@ def _reader() -> str:
     parts = [
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("page_dom.js", "page_read.js", "page_act.js")
     ]
-    offered = "look, glance, locate, set, select, scroll, put, store, focus, selectAll, waitFor, wipe"
+    offered = (
+        "look, glance, locate, set, select, scroll, put, store, focus, selectAll, waitFor, wipe, quieted, lookDrawn"
+    )
     # An element may have that id: only what the world itself holds counts.
     begin = f'"use strict"; if (Object.hasOwn(globalThis, "{READER}")) return;'
     end = f'Object.defineProperty(globalThis, "{READER}", {{ value: {{ {offered} }} }});'
@@ -155,7 +157,8 @@ class Tab:
         try:
             # Somewhat later than the page's own limit: a page that lives answers before.
             async with asyncio.timeout(max(0.01, deadline - time.monotonic()) + 0.5):
-                return await self._ask(question)
+                with self.page.drawing():
+                    return await self._ask(question)
         except TimeoutError:
             raise (Hung if await self.stop() else Late) from None
 
@@ -172,12 +175,35 @@ class Tab:
         self._readings += 1
         limit = max(0.0, deadline - time.monotonic()) * 1000
         reading = {**options, "number": self._readings, "shown": self.shown, "limit": limit}
-        answer = await self.call("glance" if self.stopped else "look", reading, deadline=deadline)
-        return answer["done"], {**answer["page"], "number": self._readings}
+        how, ready = "glance" if self.stopped else "look", True
+        if self.page.frames is not None and not self.stopped:
+            # One frame, when the page is ready for it.
+            ready = await self.call("quieted", limit, deadline=deadline)
+            how = "lookDrawn" if ready else "glance"
+            self.page.frame()
+        answer = await self.call(how, reading, deadline=deadline)
+        return ready and answer["done"], {**answer["page"], "number": self._readings}
 
     async def replace(self, url: str) -> None:
         """Begin to open an address in the place of an empty page: history holds nothing before it."""
         await self.cdp.send("Runtime.evaluate", {"expression": f"location.replace({json.dumps(url)})"})
+
+    def fill(self) -> None:
+        """Begin to fetch the page of a shell (see :class:`~thinkact.tools.browser.server.Shell`) into it."""
+        self.cdp.send("Runtime.evaluate", {"expression": "dispatchEvent(new PopStateEvent('popstate'))"})
+
+    async def loaded(self, deadline: float) -> None:
+        """Wait until nothing is under way in a tab that nobody else waits for.
+
+        Raises:
+            TimeoutError: Something still was at the deadline.
+        """
+        news = asyncio.Event()
+        self.changed = news.set
+        async with asyncio.timeout(max(0.01, deadline - time.monotonic())):
+            while self.busy:
+                news.clear()
+                await news.wait()
 
     def renew(self) -> None:
         """Forget what was seen: the tab is for another episode."""
