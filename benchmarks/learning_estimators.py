@@ -9,9 +9,9 @@ In every place and for every seed a small transformer imitates the scripted expe
 every arm then learns by reinforcement: the same tasks in the same batches, as many attempts, updates and learning rate,
 the same held-out tasks at the start, in the middle and at the end. Only credit differs; what forks cost is told.
 
-Places: the two games of ``thinkact train --preset tiny``, delayed reward over 16 turns, and a small set of FactbookQA
-questions that come again in every batch, so that states of a tool recur, too (there the questions that are practised
-are those that are measured: nothing is said about others).
+Places: the two games of ``thinkact train --preset tiny``, delayed reward over 16 turns, and proofs, which a kernel
+checks: there reinforcement practises a small set of theorems that come again and again, so that states of a tool recur,
+too (imitation has seen any theorems of the split ``train``, and what is measured are those of ``eval``).
 
 Figures: ``area``, the mean score of all batches but the first (which is the same for all) and of the last evaluation;
 held-out score and success; batches until the mean of three is half-way from the start to the best possible (one more
@@ -45,7 +45,7 @@ from credit_learning import ranks, with_interval
 from numpy.typing import NDArray
 
 import thinkact
-from thinkact.envs.factbook.env import FactbookQAEnv
+from thinkact.envs.proof.env import ProofEnv
 from thinkact.policies.advantages import CRITIC, FORKING
 from thinkact.policies.config import make_config
 from thinkact.policies.episode import Episode, read_episodes
@@ -81,13 +81,14 @@ SMALL: dict[str, Any] = {
     "rl.max_rows": None,
     "checkpoint_seconds": 3600.0,
 }
-_SET = "thinkact-benchmarks/FactbookSet-v0"
+_SET = "thinkact-benchmarks/ProofSet-v0"
 
 
 class Place(NamedTuple):
-    """Where is learned: a configuration, and for the diagnostic worlds which ones at which horizon."""
+    """Where is learned: a configuration; what differs in reinforcement; of the diagnostic worlds which, how long."""
 
     config: dict[str, Any]
+    practice: dict[str, Any] = {}
     worlds: tuple[str, ...] = ()
     horizon: int = 0
 
@@ -101,7 +102,7 @@ def credit(worlds: Sequence[str], horizon: int, config: dict[str, Any]) -> Place
     # One arm of the curriculum per world: every batch holds as many tasks of each.
     arms = [{"name": world.replace("-", ""), "kwargs": {"world": world}} for world in worlds]
     env = {"env.id": "thinkact/Credit-v0", "env.kwargs": {"horizon": horizon}, "curriculum.arms": arms}
-    return Place({**SMALL, **env, **config}, tuple(worlds), horizon)
+    return Place({**SMALL, **env, **config}, {}, tuple(worlds), horizon)
 
 
 PLACES = {
@@ -121,35 +122,36 @@ PLACES = {
             "rl.steps": 10, "rl.tasks_per_step": 4,
         },
     ),
-    "factbook-set": Place(
+    "proof-set": Place(
         {
             **SMALL,
-            "env.id": _SET,
-            "env.kwargs": {"tasks": 16},
-            "sample.max_new_tokens": 48, "sample.max_len": 768,
-            "sft.episodes": 16, "sft.epochs": 20, "sft.batch_episodes": 4,
-            "eval.tasks": 16,
+            "env.id": "thinkact/Proof-v0",
+            "env.kwargs": {"level": [1, 2], "source": "equation"},
+            "sample.max_new_tokens": 16, "sample.max_len": 768,
+            "sft.episodes": 360, "sft.epochs": 2, "sft.batch_episodes": 8,
             "rl.steps": 10, "rl.tasks_per_step": 6,
-        }
+        },
+        {"env.id": _SET, "env.kwargs": {"level": [1, 2], "source": "equation", "tasks": 12}},
     ),
 }  # fmt: skip
 
 
-class FactbookSet(FactbookQAEnv):
-    """So many questions of one or two documents, always the same ones; all splits have them.
+class ProofSet(ProofEnv):
+    """Proofs of which the split ``train`` has only so many.
 
     Args:
-        split: Ignored; for trainers, which ask for one.
         tasks: How many.
+        knobs: Of the environment.
     """
 
-    def __init__(self, *, split: str = "train", tasks: int = 16) -> None:
-        self._some: list[str] = []
-        super().__init__(split="train", hops=(1, 2))
-        self._some = FactbookQAEnv.sample_tasks(self, tasks, seed=0)
+    def __init__(self, *, tasks: int = 12, **knobs: Any) -> None:
+        self._few: list[str] = []
+        super().__init__(**knobs)
+        if self.split == "train":
+            self._few = self.sample_tasks(tasks, seed=0)
 
     def _draw_task_id(self, rng: np.random.Generator) -> str:
-        return self._some[int(rng.integers(len(self._some)))] if self._some else super()._draw_task_id(rng)
+        return self._few[int(rng.integers(len(self._few)))] if self._few else super()._draw_task_id(rng)
 
 
 class Run(NamedTuple):
@@ -160,7 +162,7 @@ class Run(NamedTuple):
 
 
 def settings_of(name: str, arm: str) -> str:
-    text = json.dumps([PLACES[name].config, ARMS[arm]], sort_keys=True)
+    text = json.dumps([PLACES[name].config, *filter(None, [PLACES[name].practice]), ARMS[arm]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -182,6 +184,7 @@ def learn(run: Run, folder: Path) -> dict[str, Any]:
     steps = int(PLACES[run.place].config["rl.steps"])
     overrides = {
         **PLACES[run.place].config,
+        **PLACES[run.place].practice,
         "model.name": str(base / "model"),
         "sft.episodes": 0,
         "eval.every": steps // 2,
@@ -364,7 +367,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="also write the JSON object to this file")
     parser.add_argument("--plot", type=Path, help="also draw the curves to this PNG")
     args = parser.parse_args()
-    gym.register(_SET, entry_point=FactbookSet, disable_env_checker=True, order_enforce=False)
+    gym.register(_SET, entry_point=ProofSet, disable_env_checker=True, order_enforce=False)
     places = args.place or (["credit-8"] if args.quick else list(PLACES))
     arms = args.arm or ([REFERENCE, "memory_td"] if args.quick else list(ARMS))
     seeds = 1 if args.quick else args.seeds
