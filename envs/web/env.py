@@ -22,6 +22,7 @@ import numpy as np
 
 from thinkact.envs.core import Solution, ToolEnv, chosen_levels
 from thinkact.envs.types import Check, EnvironmentFault, Limits, Split, Task
+from thinkact.envs.web import look
 from thinkact.envs.web.answer import AnswerTool
 from thinkact.envs.web.pilot import Pilot
 from thinkact.envs.web.site import NOW, Knobs, Site
@@ -198,7 +199,8 @@ class WebEnv(ToolEnv[Problem]):
         self._sites = {name: Site(APPS[name], start, knobs) for name, start in problem.starts.items()}
         first = next(iter(self._sites.values()))
         sites = {site.app.host: site for site in self._sites.values()}
-        self._page = self._handle.start(sites, f"http://{first.app.host}/", now=NOW)
+        shell = look.shell(first.app.host) if knobs.navigation == "soft" else None
+        self._page = self._handle.start(sites, f"http://{first.app.host}/", now=NOW, shell=shell)
 
     def _opening(self, task: Task) -> str:
         return f"{task.prompt}\n\n{self._page}"

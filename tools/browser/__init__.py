@@ -2,6 +2,7 @@
 
 from thinkact.tools.browser.chrome import find_chrome
 from thinkact.tools.browser.handle import BrowserHandle
+from thinkact.tools.browser.server import Shell
 from thinkact.tools.browser.tools import browser_tools
 from thinkact.tools.browser.types import ASGIApp, BrowserFault, BrowserOptions, NotExact
 
@@ -11,6 +12,7 @@ __all__ = [
     "BrowserHandle",
     "BrowserOptions",
     "NotExact",
+    "Shell",
     "browser_tools",
     "find_chrome",
 ]

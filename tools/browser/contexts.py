@@ -5,6 +5,9 @@ for an empty page of the same site; then history, the window's name, the mouse, 
 kind are put back to what a new context has, and what can be asked is asked. The process that draws stays, warm: a new
 context costs several times as much. Whatever is odd about an episode (a fault, a script that hung, input cut short, a
 tab still opening, the first tab gone) or about its wash, and its context is thrown away instead.
+
+A spare has the cookies of its next episode already and, where that begins on a site with a
+:class:`~thinkact.tools.browser.server.Shell`, waits on that: its first page is then one fetch away.
 """
 
 from __future__ import annotations
@@ -12,9 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from thinkact.tools.browser.cdp import Session
+from thinkact.tools.browser.chromium import Browser, Context
+from thinkact.tools.browser.server import COOKIE, Server, Shell, new_token
 from thinkact.tools.browser.tab import Tab
 
 #: Episodes that may make one Chromium work at the same time; more wait for their turn.
@@ -22,7 +29,7 @@ ACTIVE = 4
 #: Episodes that one context serves before it is thrown away.
 USES = 50
 #: Seconds for which a wash waits until nobody works the browser: the next episode's first steps come before it.
-PATIENCE = 0.1
+PATIENCE = 0.5
 #: Seconds for the wash itself.
 WASH = 10.0
 #: Seconds without work after which the browser counts as idle.
@@ -44,6 +51,19 @@ class Window:
     height: int
     headful: bool
     script: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an episode begins.
+
+    Attributes:
+        hosts: Of its sites.
+        shell: What its first page can be fetched into.
+    """
+
+    hosts: tuple[str, ...]
+    shell: Shell | None = None
 
 
 class Turns:
@@ -99,6 +119,7 @@ class Chromium:
 
     Attributes:
         root: A CDP session to the browser itself.
+        server: What answers its pages.
         live: Contexts in use.
         served: Episodes so far.
     """
@@ -106,6 +127,7 @@ class Chromium:
     browser: Browser
     root: Session
     headful: bool
+    server: Server
     turns: Turns = field(default_factory=lambda: Turns(ACTIVE))
     spares: dict[Window, list[asyncio.Task[Lease]]] = field(default_factory=dict)
     live: int = 0
@@ -118,6 +140,8 @@ class Lease:
     """A context without a trace of anybody, with one tab on an empty page.
 
     Attributes:
+        place: Where it waits for an episode: it has the cookies for these hosts, and is on that shell.
+        token: What those cookies hold.
         uses: Episodes that it has served.
     """
 
@@ -125,6 +149,8 @@ class Lease:
     window: Window
     context: Context
     tab: Tab
+    place: Place
+    token: str
     uses: int = 0
 
 
@@ -132,22 +158,34 @@ class Unclean(Exception):
     """A context is not as new after its wash."""
 
 
-async def prepare(chromium: Chromium, window: Window) -> Lease:
+def passes(token: str, hosts: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the cookies that let an episode's pages in."""
+    return [
+        {"name": COOKIE, "value": token, "url": f"http://{host}", "httpOnly": True, "sameSite": "Lax"} for host in hosts
+    ]
+
+
+async def prepare(chromium: Chromium, window: Window, place: Place) -> Lease:
     """Return a context that nobody has used yet."""
     context = await chromium.browser.new_context(window.width, window.height, window.script)
     page = await context.new_page()
     tab = Tab(page, lambda: None)
     page.on("crash", lambda _: setattr(tab, "odd", True))
     await tab.open()
+    lease = Lease(chromium, window, context, tab, place, new_token())
+    await context.add_cookies(passes(lease.token, place.hosts))
+    if place.shell is not None:
+        await _wait_on(lease, place.shell, time.monotonic() + WASH)
+        await tab.cdp.send("Page.resetNavigationHistory")
     await tab.page.mouse.move(*CORNER)
-    return Lease(chromium, window, context, tab)
+    return lease
 
 
 async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     """Return a context as new, after the episode that used it is over and its cookie opens no site any more.
 
     Args:
-        lease: The context.
+        lease: The context; the next one waits where its episode began.
         hosts: Those that answered the episode's pages, at least one; nothing else can have stored anything.
 
     Raises:
@@ -158,12 +196,18 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     await asyncio.gather(*(page.close() for page in context.pages if page is not tab.page))
     tab.renew()
     deadline = time.monotonic() + WASH
+    place, shell = lease.place, lease.place.shell
+    again = Lease(lease.chromium, lease.window, context, tab, place, new_token(), lease.uses + 1)
     for host in hosts:
-        # Without its cookie every site answers with the same empty page, which runs nothing.
-        await _visit(tab, f"http://{host}/", deadline)
+        if shell is None or host != shell.host:
+            # Without an episode every site answers with the same empty page, which runs nothing.
+            await _visit(tab, f"http://{host}/", deadline)
+    await context.clear_cookies()
+    if shell is not None:
+        await context.add_cookies(passes(again.token, [shell.host]))
+        await _wait_on(again, shell, deadline)
     send = tab.cdp.send
     await asyncio.gather(
-        context.clear_cookies(),
         send("Page.resetNavigationHistory"),
         tab.page.mouse.move(*CORNER),
         send("Network.clearBrowserCache"),
@@ -171,6 +215,7 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
         send("Network.setCacheDisabled", {"cacheDisabled": True}),
         *(send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": "all"}) for host in hosts),
     )
+    await context.add_cookies(passes(again.token, place.hosts))  # with everything else they were cleared
     _, wiped, cookies, mine, there = await asyncio.gather(
         send("Network.setCacheDisabled", {"cacheDisabled": False}),
         tab.call("wipe", deadline=deadline),
@@ -181,9 +226,17 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     # What a page opened while it was being closed would be there now.
     here = mine["targetInfo"]["browserContextId"]
     targets = [each for each in there["targetInfos"] if each.get("browserContextId") == here]
-    if wiped["left"] or cookies or len(targets) != 1 or context.pages != [tab.page]:
-        raise Unclean(f"{wiped['left']}, {len(cookies)} cookies and {len(targets)} targets are left")
-    return Lease(lease.chromium, lease.window, context, tab, lease.uses + 1)
+    others = len(cookies) - len(place.hosts)
+    ours = all(each["name"] == COOKIE and each["value"] == again.token for each in cookies)
+    if wiped["left"] or others or not ours or len(targets) != 1 or context.pages != [tab.page]:
+        raise Unclean(f"{wiped['left']}, {others} cookies and {len(targets)} targets are left")
+    return again
+
+
+async def _wait_on(lease: Lease, shell: Shell, deadline: float) -> None:
+    with lease.chromium.server.offer(lease.token, shell):
+        await _visit(lease.tab, f"http://{shell.host}/", deadline)
+        await lease.tab.loaded(deadline)
 
 
 async def _visit(tab: Tab, url: str, deadline: float) -> None:

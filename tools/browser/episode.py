@@ -14,9 +14,9 @@ from urllib.parse import urljoin, urlsplit
 
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import actions, states
-from thinkact.tools.browser.contexts import Lease, Window
+from thinkact.tools.browser.contexts import Lease, Place, Window, passes
 from thinkact.tools.browser.host import Host
-from thinkact.tools.browser.server import COOKIE
+from thinkact.tools.browser.server import Shell
 from thinkact.tools.browser.tab import Gone, Hung, Late, closed
 from thinkact.tools.browser.tabs import Tabs
 from thinkact.tools.browser.text import View
@@ -59,6 +59,7 @@ class Episode(Tabs):
         init_script: str | None,
         seed: int,
         first: tuple[str, Mapping[str, Any]] | None = None,
+        shell: Shell | None = None,
     ) -> Episode:
         """Take a context and open the first page in it; see :meth:`BrowserHandle.start`.
 
@@ -66,11 +67,12 @@ class Episode(Tabs):
             BrowserFault: There is no context, or the page could not be opened.
         """
         script = f"{_clock_and_chance(now, seed)}\n{init_script or ''}"
-        lease = await host.lease(Window(options.width, options.height, options.headful, script))
+        place = Place(tuple(sites), shell)
+        lease = await host.lease(Window(options.width, options.height, options.headful, script), place)
         episode = cls(host, lease, options, sites)
         try:
             async with lease.chromium.turns:
-                await episode._begin(url, first)
+                await episode._begin(url, first, place)
                 if not episode.settled:
                     raise BrowserFault(f"{url} did not finish loading within {options.action_timeout:g} s.")
                 if not episode.tab.seen["url"].startswith("http://"):
@@ -92,7 +94,7 @@ class Episode(Tabs):
             raise
         return episode
 
-    async def _begin(self, url: str, first: tuple[str, Mapping[str, Any]] | None) -> None:
+    async def _begin(self, url: str, first: tuple[str, Mapping[str, Any]] | None, place: Place) -> None:
         self.host.server.admit(self.visit)
         self._hear(self.lease.context, "page", self._on_page)
         self._hear(self.lease.context, "dialog", self._on_dialog)
@@ -100,10 +102,17 @@ class Episode(Tabs):
         tab.changed = self.changed
         self.tabs.append(tab)
         self._watch(tab)
-        await self.lease.context.add_cookies(self.passes())
+        waits, self.lease.place = self.lease.place, place
+        if missing := [host for host in place.hosts if host not in waits.hosts]:
+            await self.lease.context.add_cookies(passes(self.lease.token, missing))
         deadline = self.deadline()
         async with asyncio.timeout(self.options.action_timeout):
-            await tab.replace(url)
+            if place.shell is not None and waits.shell == place.shell:
+                await tab.fill()
+                while (tab.busy or self.visit.in_flight) and self.visit.fault is None:
+                    await self._news(deadline)  # a look before that would have to be taken again
+            else:
+                await tab.replace(url)
         if first is not None:
             while tab.loading and time.monotonic() < deadline:
                 await self._news(deadline)
@@ -198,10 +207,7 @@ class Episode(Tabs):
 
     def passes(self) -> list[dict[str, Any]]:
         """Return the cookies that let this episode's pages in."""
-        return [
-            {"name": COOKIE, "value": self.visit.token, "url": f"http://{host}", "httpOnly": True, "sameSite": "Lax"}
-            for host in self.visit.sites
-        ]
+        return passes(self.visit.token, self.visit.sites)
 
     def deadline(self) -> float:
         """Return the time by which what begins now must have settled."""

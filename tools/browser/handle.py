@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser.episode import Episode
 from thinkact.tools.browser.host import START, current
+from thinkact.tools.browser.server import Shell
 from thinkact.tools.browser.types import HOST, ASGIApp, BrowserDied, BrowserFault, BrowserOptions
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class BrowserHandle:
         init_script: str | None = None,
         seed: int = 0,
         first: tuple[str, Mapping[str, Any]] | None = None,
+        shell: Shell | None = None,
     ) -> str:
         """Open ``url`` in a context without a trace of any episode before; what was open is gone.
 
@@ -51,6 +53,8 @@ class BrowserHandle:
             init_script: JavaScript that runs in every page before its own.
             seed: Of ``Math.random`` in the pages.
             first: An action (its name and arguments, as for :meth:`act`) to do before the page is looked at.
+            shell: A page of the first site that ``url``, its ``/``, can be fetched into. A context that waits there
+                for this episode is quicker; whether there is one makes no difference otherwise.
 
         Returns:
             The page as text, as :meth:`observe` does.
@@ -67,11 +71,13 @@ class BrowserHandle:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.netloc not in sites:
             raise ValueError(f"{url!r} is on none of the sites: {', '.join(sites)}.")
+        if shell is not None and url != f"http://{shell.host}/":
+            raise ValueError(f"{url!r} is not where the shell is: http://{shell.host}/.")
         self.close()
         for last in (False, False, True):
             host = current()
             episode = Episode.start(
-                host, self.options, sites, url, now=now, init_script=init_script, seed=seed, first=first
+                host, self.options, sites, url, now=now, init_script=init_script, seed=seed, first=first, shell=shell
             )
             try:
                 self._episode = host.call(episode, 3 * START + self.options.action_timeout)

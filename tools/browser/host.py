@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from thinkact.tools.browser.chrome import find_chrome, flags, shell
 from thinkact.tools.browser.chromium import Browser
-from thinkact.tools.browser.contexts import USES, Chromium, Lease, Window, prepare, wash
+from thinkact.tools.browser.contexts import USES, Chromium, Lease, Place, Window, prepare, wash
 from thinkact.tools.browser.server import Server
 from thinkact.tools.browser.types import BrowserFault
 
@@ -64,8 +64,12 @@ class Host:
             future.cancel()
             raise
 
-    async def lease(self, window: Window) -> Lease:
+    async def lease(self, window: Window, place: Place) -> Lease:
         """Return a fresh context, a warm one where there is one, and make the next ready.
+
+        Args:
+            window: What it must be like.
+            place: Where the episode begins; one that waits there is taken first.
 
         Raises:
             BrowserFault: None could be made.
@@ -74,17 +78,17 @@ class Host:
         for _ in range(2):
             chromium = await self._chromium(window.headful)
             try:
-                return await self._take(chromium, window)
+                return await self._take(chromium, window, place)
             except Exception as failure:
                 error = failure
                 self.retire(chromium)
         raise BrowserFault(f"no browser context could be made: {error}") from error
 
-    async def _take(self, chromium: Chromium, window: Window) -> Lease:
+    async def _take(self, chromium: Chromium, window: Window, place: Place) -> Lease:
         chromium.live += 1
         chromium.served += 1
         try:
-            lease = await asyncio.wait_for(self._spare(chromium, window), START)
+            lease = await asyncio.wait_for(self._spare(chromium, window, place), START)
         except BaseException:
             chromium.live -= 1
             raise
@@ -93,15 +97,16 @@ class Host:
         # A spare with a window would cover the one that is worked in.
         if chromium in self._browsers and chromium.served < RECYCLE and not window.headful:
             while len(spares) < min(SPARES, chromium.live):
-                spares.append(asyncio.create_task(self._later_made(chromium, window)))
+                spares.append(asyncio.create_task(self._later_made(chromium, window, place)))
                 spares[-1].add_done_callback(_seen)
         self._spare_less(chromium)
         return lease
 
-    async def _spare(self, chromium: Chromium, window: Window) -> Lease:
+    async def _spare(self, chromium: Chromium, window: Window, place: Place) -> Lease:
         spares = chromium.spares.setdefault(window, [])
         while spares:
-            spares.sort(key=lambda task: not task.done())  # one that is ready before one that is being made
+            # One that is ready before one that is being made, and of those the one that is on the spot.
+            spares.sort(key=lambda task: (not task.done(), not _waits(task, place)))
             made = spares.pop(0)
             try:
                 with chromium.turns.hurry() if not made.done() else nullcontext():
@@ -112,11 +117,12 @@ class Host:
             except Exception:
                 if chromium.dead or not chromium.browser.is_connected():
                     raise
-        return await prepare(chromium, window)
+        # Somebody waits: its first page is loaded at once, rather than a shell before it.
+        return await prepare(chromium, window, Place(place.hosts))
 
-    async def _later_made(self, chromium: Chromium, window: Window) -> Lease:
+    async def _later_made(self, chromium: Chromium, window: Window, place: Place) -> Lease:
         await chromium.turns.rest()
-        return await prepare(chromium, window)
+        return await prepare(chromium, window, place)
 
     async def _washed(self, lease: Lease, hosts: Sequence[str]) -> Lease:
         try:
@@ -221,7 +227,7 @@ class Host:
             browser = await Browser.launch([program, *options], frames=frames)
         except Exception as error:
             raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
-        chromium = Chromium(browser, browser.session, headful)
+        chromium = Chromium(browser, browser.session, headful, self.server)
 
         def gone(_: Any) -> None:
             chromium.dead = True
@@ -243,6 +249,12 @@ class Host:
         for chromium in list(self._browsers):
             await self._shut(chromium)
         await self.server.stop()
+
+
+def _waits(task: asyncio.Task[Lease], place: Place) -> bool:
+    """Tell whether a spare waits where an episode begins."""
+    made = task.done() and not task.cancelled() and task.exception() is None
+    return made and task.result().place == place
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

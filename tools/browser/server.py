@@ -7,7 +7,9 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from thinkact.tools.browser.types import ASGIApp, BrowserFault
@@ -19,18 +21,42 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
+def new_token() -> str:
+    """Return what a cookie holds that nobody guesses."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A page without content that a site's first page is fetched into, by soft navigation, instead of being loaded.
+
+    A context waits on it for the next episode. Its script fetches what is at the page's address, and puts it in place,
+    when it hears ``popstate``; until then it draws nothing from clock and chance and keeps nothing.
+
+    Attributes:
+        host: The site's.
+        html: The page, at ``/``.
+        policy: Its Content-Security-Policy, which holds for everything that comes into it.
+    """
+
+    host: str
+    html: str
+    policy: str
+
+
 class Visit:
     """The sites of one episode, and the requests that they have not answered.
 
     Args:
         sites: Host to application.
         changed: Called whenever a request begins or ends.
+        token: What the cookies of its pages hold.
     """
 
-    def __init__(self, sites: Mapping[str, ASGIApp], changed: Callable[[], None]) -> None:
+    def __init__(self, sites: Mapping[str, ASGIApp], changed: Callable[[], None], token: str) -> None:
         self.sites = dict(sites)
         self.changed = changed
-        self.token = secrets.token_urlsafe(16)
+        self.token = token
         self.fault: str | None = None
         #: Hosts that were asked for something, in order.
         self.met: dict[str, None] = {}
@@ -69,7 +95,7 @@ class Visit:
                 shown = "".join(traceback.format_exception(error, limit=-6))
                 self.fault = f"{scope['method']} {scope['path']}: {shown}"
             if not begun:
-                await _refuse(send, 500, "The site failed.")
+                await _reply(send, 500, "The site failed.")
             elif not ended:
                 await send({"type": "http.response.body", "body": b""})
         finally:
@@ -88,6 +114,7 @@ class Server:
 
     def __init__(self) -> None:
         self._visits: dict[str, Visit] = {}
+        self._shells: dict[str, Shell] = {}
         # With its protocol named, asyncio turns Nagle's algorithm off: an answer's body else waits 40 ms for the
         # browser's acknowledgement of its head.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -146,6 +173,15 @@ class Server:
         self._visits.pop(visit.token, None)
         visit.end()
 
+    @contextmanager
+    def offer(self, token: str, shell: Shell) -> Iterator[None]:
+        """Answer a context that serves no episode with a shell, at its address only."""
+        self._shells[token] = shell
+        try:
+            yield
+        finally:
+            del self._shells[token]
+
     async def _dispatch(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
             return
@@ -165,7 +201,11 @@ class Server:
         if visit is not None and app is not None:
             visit.met[host] = None
         if visit is None or app is None:
-            await _refuse(send, 403, "There is nothing here.")
+            shell = self._shells.get(token)
+            if shell is not None and (shell.host, "/", "GET") == (host, scope["path"], scope["method"]):
+                await _reply(send, 200, shell.html, "text/html", (b"content-security-policy", shell.policy.encode()))
+            else:
+                await _reply(send, 403, "There is nothing here.")
             return
         await visit.answer(app, {**scope, "headers": headers}, receive, send)
 
@@ -181,12 +221,14 @@ def _take(cookies: str, token: str) -> tuple[str, str]:
     return token, "; ".join(rest)
 
 
-async def _refuse(send: _Send, status: int, text: str) -> None:
+async def _reply(send: _Send, status: int, text: str, kind: str = "text/plain", *more: tuple[bytes, bytes]) -> None:
     body = text.encode()
     headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-type", f"{kind}; charset=utf-8".encode()),
         (b"content-length", str(len(body)).encode()),
         (b"referrer-policy", b"no-referrer"),
+        (b"cache-control", b"no-store"),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

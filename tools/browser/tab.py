@@ -188,9 +188,9 @@ class Tab:
         """Begin to open an address in the place of an empty page: history holds nothing before it."""
         await self.cdp.send("Runtime.evaluate", {"expression": f"location.replace({json.dumps(url)})"})
 
-    def fill(self) -> None:
+    async def fill(self) -> None:
         """Begin to fetch the page of a shell (see :class:`~thinkact.tools.browser.server.Shell`) into it."""
-        self.cdp.send("Runtime.evaluate", {"expression": "dispatchEvent(new PopStateEvent('popstate'))"})
+        await self.cdp.send("Runtime.evaluate", {"expression": "dispatchEvent(new PopStateEvent('popstate'))"})
 
     async def loaded(self, deadline: float) -> None:
         """Wait until nothing is under way in a tab that nobody else waits for.

@@ -34,7 +34,7 @@ class Tabs:
         self.host = host
         self.lease = lease
         self.options = options
-        self.visit = Visit(sites, self.changed)
+        self.visit = Visit(sites, self.changed, lease.token)
         self.tabs: list[Tab] = []
         self.active = 0
         self.turned = 0

@@ -10,6 +10,8 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from thinkact.tools.browser import Shell
+
 if TYPE_CHECKING:
     from thinkact.envs.web.site import App, Page, Reply, Web
 
@@ -45,6 +47,16 @@ def policy() -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; connect-src 'self'; "
         "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def shell(host: str) -> Shell:
+    """Return the page without content that the first page of an application is fetched into, by soft navigation."""
+    return Shell(host, _shell(), policy())
+
+
+@cache
+def _shell() -> str:
+    return _file("shell.html").replace("STYLE", style()).replace("SCRIPT", script())
 
 
 def _file(name: str) -> str:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from thinkact.tools.browser import BrowserHandle, BrowserOptions, Shell
+
 LEAVES = """<title>T</title><p id=p>start</p><button id=b>Leave</button><a href=#x>hash</a>
 <iframe src='http://in.shop.test/in'></iframe><script src=/kept.js></script><img src=/kept.svg><script>
 const used = new Promise((done, failed) => {
@@ -138,17 +140,87 @@ def test_a_wash_that_leaves_something_is_noticed(browse, monkeypatch, left):
     async def nothing(*_):
         pass
 
-    page = browse("<p>0</p>", options={"width": 930 if left == "cookies" else 940})
-    lease, host = page.handle._episode.lease, page.handle._episode.host
+    sets = "<p>0</p><script>document.cookie = 'left=1'</script>"
+    page = browse(sets, options={"width": 930 if left == "cookies" else 940})
+    episode = page.handle._episode
     if left == "cookies":
-        monkeypatch.setattr(lease.context, "clear_cookies", nothing)
+        monkeypatch.setattr(episode.lease.context, "clear_cookies", nothing)
     else:
         page.do("open_tab", url="/")
-        monkeypatch.setattr(page.handle._episode.tabs[1].page, "close", nothing)
-    page.handle.close()
+        monkeypatch.setattr(episode.tabs[1].page, "close", nothing)
 
     async def wash():
-        with pytest.raises(contexts.Unclean):
-            await contexts.wash(lease, ["shop.test"])
+        episode.host.server.dismiss(episode.visit)
+        with pytest.raises(contexts.Unclean, match="1 cookies" if left == "cookies" else "2 targets"):
+            await contexts.wash(episode.lease, ["other.test" if left == "cookies" else "shop.test"])
 
-    host.call(wash(), 60)
+    episode.host.call(wash(), 60)
+
+
+SHELL = """<!doctype html><title></title><p id=p>nothing yet</p><script>
+let told = 0;
+addEventListener('popstate', async () => {
+    document.documentElement.dataset.pending = 1;
+    document.body.innerHTML = await (await fetch(location.href)).text();
+    p.append(`, told ${++told}, cookie [${document.cookie}], local [${Object.keys(localStorage)}], `
+        + `session [${Object.keys(sessionStorage)}], name [${name}], history ${history.length}, `
+        + `referrer [${document.referrer}], random ${Math.random()}`);
+    delete document.documentElement.dataset.pending;
+});
+document.addEventListener('click', () => {
+    document.cookie = 'left=1';
+    localStorage.left = sessionStorage.left = name = 'left';
+    history.pushState(null, '', '#left');
+    globalThis.told = told = 7;
+    p.append(', left');
+});
+</script>"""
+
+
+def test_a_first_page_is_fetched_into_a_shell_that_holds_nothing_of_the_episode_before(browse):
+    shell = Shell("shop.test", SHELL, "default-src 'self' 'unsafe-inline'")
+    handle = BrowserHandle(BrowserOptions(width=950))
+    pages, contexts, asked = [], [], []
+
+    async def site(scope, receive, send):
+        asked.append((scope["path"], b"cookie" in dict(scope["headers"])))
+        text = f"<p id=p>page {len(pages)}</p><button>Leave</button>".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": text})
+
+    try:
+        for _ in range(5):
+            asked.clear()
+            told = handle.start({"shop.test": site}, "http://shop.test/", shell=shell)
+            pages.append(told.partition("\n\n")[2])
+            contexts.append(handle._episode.lease.context)
+            assert [path for path, _ in asked if path != "/favicon.ico"] == ["/"]
+            assert not any(cookie for _, cookie in asked)
+            if "told" in told:
+                assert "left" in handle.act("click", {"ref": "e1", "double": False})[0]
+            _spares_ready(handle)
+    finally:
+        handle.close()
+    # The very first had no spare, and was loaded as ever; each of the others is as new, in a context used before, too.
+    new = "told 1, cookie [], local [], session [], name [], history 1, referrer [], random 0."
+    assert all(new in page for page in pages[1:]) and len(set(map(id, contexts))) < len(contexts)
+    assert [f"page {n}" in page for n, page in enumerate(pages)] == [True] * 5
+    assert len({page.partition("told")[2] for page in pages[1:]}) == 1
+
+
+def _spares_ready(handle):
+    """Wait until every context that is being made, or made as new, is there."""
+    lease = handle._episode.lease
+
+    async def wait():
+        for spare in lease.chromium.spares.get(lease.window, []):
+            await spare
+
+    handle._episode.host.call(wait(), 60)
+
+
+def test_a_shell_is_where_the_episode_begins():
+    with pytest.raises(ValueError, match="is not where the shell is"):
+        BrowserHandle().start(
+            {"a.test": None, "b.test": None}, "http://a.test/", shell=Shell("b.test", "", "default-src 'none'")
+        )
