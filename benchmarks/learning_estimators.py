@@ -36,23 +36,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from credit_learning import place as exact
-from credit_learning import ranks, with_interval
-from numpy.typing import NDArray
+from learning_estimators_report import REFERENCE, Place, Run, draw, report
 
 import thinkact
 from thinkact.envs.proof.env import ProofEnv
-from thinkact.policies.advantages import CRITIC, FORKING
 from thinkact.policies.config import make_config
 from thinkact.policies.episode import Episode, read_episodes
-from thinkact.policies.fidelity import Setting, measure
 from thinkact.policies.training import Trainer
 
-Table = NDArray[np.float64]
 #: Arms by name: what they set under ``rl``. ``turn_rtg`` is normalised as the presets have it.
 ARMS: dict[str, dict[str, Any]] = {
     "grpo": {"estimator": "grpo"},
@@ -65,8 +60,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "state_td": {"estimator": "state_td"},
     "vine": {"estimator": "vine", "forks": 1, "fork_turns": 2},
 }
-REFERENCE = "grpo"
-STAGES = ("start", "middle", "end")
 #: A model of 0.4 M parameters: three layers of 96.
 SMALL: dict[str, Any] = {
     "model.tiny_hidden": 96,
@@ -82,20 +75,6 @@ SMALL: dict[str, Any] = {
     "checkpoint_seconds": 3600.0,
 }
 _SET = "thinkact-benchmarks/ProofSet-v0"
-
-
-class Place(NamedTuple):
-    """Where is learned: a configuration; what differs in reinforcement; of the diagnostic worlds which, how long."""
-
-    config: dict[str, Any]
-    practice: dict[str, Any] = {}
-    worlds: tuple[str, ...] = ()
-    horizon: int = 0
-
-    @property
-    def best(self) -> float:
-        """The best score that one can expect who does not know the luck."""
-        return statistics.fmean(exact(world, self.horizon)[1] for world in self.worlds) if self.worlds else 1.0
 
 
 def credit(worlds: Sequence[str], horizon: int, config: dict[str, Any]) -> Place:
@@ -152,13 +131,6 @@ class ProofSet(ProofEnv):
 
     def _draw_task_id(self, rng: np.random.Generator) -> str:
         return self._few[int(rng.integers(len(self._few)))] if self._few else super()._draw_task_id(rng)
-
-
-class Run(NamedTuple):
-    place: str
-    arm: str
-    seed: int
-    settings: str  # a digest: what was run with other settings is another run
 
 
 def settings_of(name: str, arm: str) -> str:
@@ -244,117 +216,6 @@ def keep(run: Run, result: dict[str, Any], folder: Path) -> None:
         file.write(("\n" if cut else "") + json.dumps([list(run), result]) + "\n")
 
 
-# Figures.
-
-
-def spread(values: Table, rng: np.random.Generator) -> list[float]:
-    """Mean over seeds with its 95 % interval of a bootstrap over seeds."""
-    again = rng.choice(values, (2000, len(values))).mean(axis=1)
-    return [round(float(v), 4) for v in (values.mean(), *np.quantile(again, [0.025, 0.975]))]
-
-
-def area(result: dict[str, Any]) -> float:
-    return statistics.fmean([*result["score"][1:], result["held_out"]["end"]["score"]])
-
-
-def batches_to(result: dict[str, Any], best: float) -> int:
-    """Batches played until three in a row are half-way to the best on average; one more than all where none are."""
-    scores, start = result["score"], result["held_out"]["start"]["score"]
-    target = start + 0.5 * (best - start)
-    means = [statistics.fmean(scores[at : at + 3]) for at in range(len(scores) - 2)]
-    return next((at + 3 for at, mean in enumerate(means) if mean >= target), len(scores) + 1)
-
-
-def report(done: dict[Run, dict[str, Any]]) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    by: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
-    for run, result in done.items():
-        by.setdefault(run.place, {}).setdefault(run.arm, {})[run.seed] = result
-    out: dict[str, Any] = {"places": {}, "over_places": {}}
-    for name, arms in by.items():
-        best = PLACES[name].best
-        cosines = fidelity(PLACES[name], list(arms))
-        figures: dict[str, Any] = {}
-        for arm, results in arms.items():
-            figures[arm] = of_arm(results, arms.get(REFERENCE, {}), best, rng)
-            if arm in cosines:
-                figures[arm]["cosine"] = cosines[arm]
-        out["places"][name] = {"best_score": round(best, 4), "arms": figures}
-        if len(cosines) > 2:
-            a, b = ranks(cosines.values()), ranks(figures[arm]["area"][0] for arm in cosines)
-            out["places"][name]["rank_correlation_with_fidelity"] = round(float(np.corrcoef(a, b)[0, 1]), 4)
-    for arm in ARMS:
-        # Places and seeds of which both are there, as a table: those seeds that no place lacks.
-        places = [arms for arms in by.values() if arm in arms and REFERENCE in arms]
-        if not places or len(places) < len(by):
-            continue
-        seeds = sorted(set.intersection(*({*arms[arm]} & {*arms[REFERENCE]} for arms in places)))
-        if seeds:
-            mine = np.array([[area(arms[arm][seed]) for seed in seeds] for arms in places])
-            theirs = np.array([[area(arms[REFERENCE][seed]) for seed in seeds] for arms in places])
-            out["over_places"][arm] = {
-                "seeds": len(seeds),
-                "area": with_interval(mine, rng),
-                "area_minus_grpo": with_interval(mine - theirs, rng),
-            }
-    return out
-
-
-def of_arm(
-    results: dict[int, dict[str, Any]], reference: dict[int, dict[str, Any]], best: float, rng: np.random.Generator
-) -> dict[str, Any]:
-    values = list(results.values())
-    paired = [seed for seed in results if seed in reference]
-    figures: dict[str, Any] = {
-        "seeds": sorted(results),
-        "area": spread(np.array([area(each) for each in values]), rng),
-        "batches_to_half_way": spread(np.array([float(batches_to(each, best)) for each in values]), rng),
-        "curve": [round(float(v), 4) for v in np.mean([each["score"] for each in values], axis=0)],
-    }
-    for stage in STAGES:
-        for kind in ("score", "success"):
-            figures[f"{kind}_{stage}"] = spread(np.array([each["held_out"][stage][kind] for each in values]), rng)
-    for kind in ("env_steps", "fork_steps", "trained_tokens", "cpu_seconds"):
-        figures[kind] = round(statistics.fmean(each[kind] for each in values))
-    if paired and results is not reference:
-        gaps = np.array([area(results[seed]) - area(reference[seed]) for seed in paired])
-        ends = [results[s]["held_out"]["end"]["score"] - reference[s]["held_out"]["end"]["score"] for s in paired]
-        figures["area_minus_grpo"] = spread(gaps, rng)
-        figures["end_minus_grpo"] = spread(np.array(ends), rng)
-        figures["ahead_of_grpo"] = [int((gaps > 0).sum()), len(gaps)]
-    return figures
-
-
-def fidelity(place: Place, arms: Sequence[str]) -> dict[str, float]:
-    """Cosine with the exact gradient of arms that neither fork nor ask a critic, mean over the place's worlds."""
-    names = [arm for arm in arms if place.worlds and arm not in FORKING | CRITIC]
-    found = [measure(Setting(world, place.horizon), batches=8, methods=set(names)) for world in place.worlds]
-    return {name: round(statistics.fmean(each[name].cosine for each in found), 4) for name in names if found}
-
-
-def draw(record: dict[str, Any], path: Path) -> None:
-    """Draw the mean score of every batch, a panel per place."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from thinkact.policies.plots import smooth
-
-    figure = Figure(figsize=(4.4 * len(record["places"]), 3.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = np.atleast_1d(figure.subplots(1, len(record["places"])))
-    for axis, (name, place) in zip(axes, record["places"].items(), strict=True):
-        for number, arm in enumerate(arm for arm in ARMS if arm in place["arms"]):
-            wide = 2.6 if arm in (REFERENCE, "memory_td") else 1.2
-            axis.plot(smooth(place["arms"][arm]["curve"], 3), label=arm, color=f"C{number}", linewidth=wide)
-        axis.axhline(place["best_score"], color="#999999", linestyle=":", linewidth=1)
-        axis.set_title(name, fontsize=10)
-        axis.set_xlabel("batches learned from")
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("score of the batch")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
-    figure.savefig(path)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--place", action="append", choices=list(PLACES), help="repeatable; default all")
@@ -391,9 +252,9 @@ def main() -> int:
         "benchmark": "learning_estimators",
         "thinkact": thinkact.__version__,
         "machine": f"{platform.machine()}, 1 thread",
-        "places_settings": {name: PLACES[name].config for name in places},
+        "places_settings": {name: [PLACES[name].config, PLACES[name].practice] for name in places},
         "arms_settings": {arm: ARMS[arm] for arm in arms},
-        **report(found),
+        **report(found, PLACES),
     }
     text = json.dumps(record, indent=1)
     if args.out:
