@@ -232,7 +232,12 @@ class TrainConfig(Strict):
     alarms: AlarmConfig = AlarmConfig()
     max_grad_norm: float = Field(1.0, gt=0.0)
     batch_tokens: int = Field(1536, ge=64, description="Tokens of one forward pass, padding included.")
-    share_prefixes: bool = Field(False, description="Compute what rows open with alike once: long prompts, forks.")
+    share_prefixes: bool | None = Field(
+        None, description="Compute what rows open with alike once: prompts, forks; default where the model allows it."
+    )
+    checkpointing: Literal["none", "selective", "full"] = Field(
+        "none", description="What is computed again for backward instead of kept: all but products; whole layers."
+    )
     checkpoint_seconds: float = Field(
         60.0, ge=0.0, description="Least time between checkpoints of a stage; 0 saves after every step."
     )
@@ -278,6 +283,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {
         "model": {"train_layers": 14},
         "rl": {"max_rows": 56, "estimator": "turn_rtg", "estimator_options": {"normalise": True}},
+        "checkpointing": "selective",
     },
     # Two games of luck that take microseconds. The expert knows the luck, so imitating it is not enough: what one
     # can do who does not know it, RL finds.

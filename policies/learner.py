@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from thinkact.policies.learner_rows import Row, encode_expert, encode_sampled, i
 from thinkact.policies.losses import Tokens, guarded_tokens, loss_of, weights_of
 from thinkact.policies.losses_spec import LossOptions
 from thinkact.policies.packing import attending, packable
+from thinkact.policies.recompute import Checkpointing, checkpointed
 from thinkact.policies.selective import selective_log_softmax
 
 __all__ = ["Learner", "Row", "encode_expert", "encode_sampled", "informative", "rows_of"]
@@ -32,8 +34,10 @@ class Learner:
         batch_tokens: Tokens of one forward pass, padding included; gradients accumulate over passes.
         packed: Lay rows side by side without padding, where the model's attention can be told who sees whom; else,
             and with False, one below the other.
-        share_prefixes: Compute what rows open with alike once, forward and backward, instead of once per row. The
-            gradient is the same up to rounding; it pays where rows share long prompts or trunks.
+        share_prefixes: Compute what packed rows open with alike once, forward and backward, instead of once per row.
+            The gradient is the same up to rounding. None: where rows are packed.
+        checkpointing: What backward needs and is computed again instead of kept: nothing; all but products and
+            attention ("selective"); whole layers ("full").
         max_grad_norm: Gradients are clipped to this norm.
         temperature: At which the tokens were sampled; log-probabilities are taken at the same.
         turns: Entered around every pass, where the device is shared with a policy that acts in another thread.
@@ -51,7 +55,8 @@ class Learner:
         lr: float,
         batch_tokens: int = 2048,
         packed: bool = True,
-        share_prefixes: bool = False,
+        share_prefixes: bool | None = None,
+        checkpointing: Checkpointing = "none",
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
         turns: AbstractContextManager[object] | None = None,
@@ -59,6 +64,7 @@ class Learner:
         self.model = model
         self._turns: AbstractContextManager[object] = turns or nullcontext()
         self.dtype = dtype
+        self.checkpointing = checkpointing
         self.max_grad_norm = max_grad_norm
         self.temperature = temperature
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -78,7 +84,7 @@ class Learner:
                 "share_prefixes lays rows side by side, and this model cannot be told which of them a token belongs to "
                 "(a sliding window, a state over the sequence, or an attention of its own). Leave it off."
             )
-        self.layout: Layout = "shared" if share_prefixes else "packed" if packed else "padded"
+        self.layout: Layout = "padded" if not packed else "packed" if share_prefixes is False else "shared"
         self._batches = Passes(self.layout, batch_tokens, self.device)
 
     def reset_optimizer(self) -> None:
@@ -206,7 +212,8 @@ class Learner:
 
     def _states(self, batch: Batch) -> Tensor:
         inputs: dict[str, Any] = {} if batch.packed is None else {"packed": batch.packed}
-        with self._precision(), nullcontext() if batch.packed is None else attending(self._trunk):
+        around = nullcontext if batch.packed is None else partial(attending, self._trunk)
+        with self._precision(), around(), checkpointed(self._trunk, self.checkpointing, around):
             states: Tensor = self._trunk(
                 input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **inputs
             ).last_hidden_state[batch.where]  # (N, E)

@@ -256,6 +256,7 @@ class Trainer:
             lr=lr,
             batch_tokens=config.batch_tokens,
             share_prefixes=config.share_prefixes,
+            checkpointing=config.checkpointing,
             max_grad_norm=config.max_grad_norm,
             temperature=config.sample.temperature,
             turns=turns,

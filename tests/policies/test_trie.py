@@ -146,7 +146,7 @@ def test_log_probabilities_come_back_in_the_order_of_the_rows():
     rows = rows_with_trunks(np.random.default_rng(2))
     plain, *others = (
         Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, batch_tokens=100, **layout).logprobs(rows)
-        for layout in ({"packed": False}, {}, {"share_prefixes": True})
+        for layout in ({"packed": False}, {"share_prefixes": False}, {})
     )
     for found in others:
         for a, b in zip(plain, found, strict=True):
@@ -155,7 +155,7 @@ def test_log_probabilities_come_back_in_the_order_of_the_rows():
 
 def test_each_shared_token_is_computed_once():
     rows = rows_with_trunks(np.random.default_rng(3), groups=2, members=8)
-    learner = Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, share_prefixes=True, batch_tokens=4096)
+    learner = Learner(model_of("llama"), dtype=torch.float32, lr=1e-3, batch_tokens=4096)
     (batch,) = learner._batches(rows)
     distinct = {tuple(row.ids[: n + 1]) for row in rows for n in range(len(row.ids))}
     assert batch.ids.shape == (1, len(distinct)) and len(distinct) < 0.5 * sum(len(row.ids) for row in rows)
