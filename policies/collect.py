@@ -29,6 +29,7 @@ from thinkact.policies.advantages import FORKING
 from thinkact.policies.arms import Arms, Shard, check_faults
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.crew import Crew
+from thinkact.policies.distributed import Ranks
 from thinkact.policies.episode import Episode
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.models import LoadedModel
@@ -100,22 +101,33 @@ class LocalPlayer:
         config: The run's configuration.
         arms: The training environments.
         policy: Who acts. Where orders bring weights, its model must not be the learner's.
-        on_episode: Called with every episode of an order as it ends.
+        ranks: The processes that share a batch out.
+        on_episode: Called with every episode of an order that this process plays, as it ends.
     """
 
     def __init__(
-        self, config: TrainConfig, arms: Arms, policy: HFPolicy, *, on_episode: Progress | None = None
+        self,
+        config: TrainConfig,
+        arms: Arms,
+        policy: HFPolicy,
+        *,
+        ranks: Ranks | None = None,
+        on_episode: Progress | None = None,
     ) -> None:
         self.config, self.arms, self.policy, self._on_episode = config, arms, policy, on_episode
+        self._ranks = ranks or Ranks()
 
     def __call__(self, order: Order, weights: Weights | None) -> Played:
         """Play the batch; see :class:`Player`."""
         if weights is not None:
             load_weights(self.policy.loaded.model, weights)
-        tasks = assignments(self.arms, order, self.config, self.config.rollout.shard_tasks)
-        return joined(
-            [play(self.config, self.arms, self.policy, task, self._on_episode) for task in tasks], self.config
+        size = self.config.rollout.shard_tasks or self._ranks.part(sum(order.counts))
+        parts = self._ranks.spread(
+            assignments(self.arms, order, self.config, size),
+            lambda task: play(self.config, self.arms, self.policy, task, self._on_episode),
+            idle=self.policy.sync,  # to put a sharded model together takes all
         )
+        return joined(parts, self.config)
 
 
 class CrewPlayer:
@@ -242,6 +254,7 @@ class Sampling:
         arms: The training environments.
         reporter: Is told of every episode.
         crew: Who plays, if that is not the policy.
+        ranks: The processes that share batches out.
     """
 
     def __init__(
@@ -252,7 +265,9 @@ class Sampling:
         arms: Arms,
         reporter: Reporter,
         crew: Crew[Any] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
+        ranks = ranks or Ranks()
         lag = config.rollout.max_staleness
         #: Entered by the learner around its passes, where model and learner share a device.
         self.turns: Turns | None = None
@@ -265,12 +280,12 @@ class Sampling:
         if crew is not None:
             player = CrewPlayer(config, arms, crew, stopped=stopped, on_episode=count)
         elif lag is None:
-            player = LocalPlayer(config, arms, policy, on_episode=count)
+            player = LocalPlayer(config, arms, policy, ranks=ranks, on_episode=count)
         else:
             self.turns = Turns()
             own = TurnTaking(own_copy(loaded), **policy_options(config))
             own.turns, own.stopped = self.turns, stopped
-            player = LocalPlayer(config, arms, own, on_episode=count)
+            player = LocalPlayer(config, arms, own, ranks=ranks.apart(), on_episode=count)
         self.pipeline = Pipeline(player, lag=lag or 0, ahead=lag is not None, stop=stopped.set)
 
     def __enter__(self) -> Sampling:
@@ -331,10 +346,12 @@ def play_all(
     crew: Crew[Any] | None,
     split: str,
     on_episode: Progress | None = None,
+    ranks: Ranks | None = None,
 ) -> list[Episode]:
-    """Play shards with a policy of this process, or with its like in a crew."""
+    """Play shards with a policy of this process, or with its like in a crew, or in other processes of the run."""
     if crew is None or not isinstance(policy, HFPolicy):
-        return [episode for shard in shards for episode in arms.play(shard, policy, on_episode=on_episode)]
+        parts = (ranks or Ranks()).spread(shards, lambda shard: arms.play(shard, policy, on_episode=on_episode))
+        return [episode for part in parts for episode in part]
     tasks = [Assignment(shard, split, policy.temperature) for shard in shards]
     return crew.play(tasks, on_episode=on_episode).episodes
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -33,7 +34,43 @@ def unwrap(model: nn.Module) -> PreTrainedModel:
     return cast(PreTrainedModel, wrapped.get_base_model() if hasattr(model, "peft_config") else model)
 
 
-def effective_weights(model: nn.Module) -> dict[str, Tensor]:
+class Weights(Mapping[str, Tensor]):
+    """Weights by name, each made when it is asked for: merged with its adapters, put together where it is sharded.
+
+    Where a model is sharded over processes, all of them must ask for the same names in the same order.
+    """
+
+    def __init__(self, made: dict[str, Callable[[], Tensor]]) -> None:
+        self._made = made
+
+    def __getitem__(self, name: str) -> Tensor:
+        with torch.no_grad():
+            return self._made[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a tensor without gradient, put together from the parts of all processes where it is sharded."""
+    sharded: Any = tensor.detach()
+    return cast(Tensor, sharded.full_tensor() if hasattr(sharded, "full_tensor") else sharded)
+
+
+def _merged(module: Any, weight: Tensor, adapters: Sequence[str]) -> Tensor:
+    found = _plain(weight)
+    for adapter in adapters:
+        found = found + _plain(module.get_delta_weight(adapter)).to(found.dtype)
+    return found
+
+
+def effective_weights(model: nn.Module) -> Weights:
     """Name to tensor of every parameter and buffer, with LoRA adapters merged into the weights they adapt.
 
     The names are those of the plain model.
@@ -41,7 +78,7 @@ def effective_weights(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: An adapter is of a kind whose merge is more than adding a delta (DoRA).
     """
-    found: dict[str, Tensor] = {}
+    found: dict[str, Callable[[], Tensor]] = {}
     hidden: set[str] = set()
     for name, module in model.named_modules():
         if any(name.startswith(h) for h in hidden):
@@ -49,28 +86,24 @@ def effective_weights(model: nn.Module) -> dict[str, Tensor]:
         prefix = f"{name}." if name else ""
         if hasattr(module, "base_layer"):
             hidden.add(prefix)
-            base = module.base_layer
             active = [a for a in module.active_adapters if a in getattr(module, "lora_A", {})]
             if any(getattr(module, "use_dora", {}).get(a) for a in active):
                 raise ValueError(f"{name}: DoRA adapters are not supported; use plain LoRA")
-            for kind, tensor in base.named_parameters(recurse=False):
-                merged = tensor.detach()
-                if kind == "weight" and not module.merged and not module.disable_adapters:
-                    for adapter in active:
-                        merged = merged + module.get_delta_weight(adapter).detach().to(merged.dtype)
-                found[prefix + kind] = merged
+            merging = [] if module.merged or module.disable_adapters else active
+            for kind, tensor in module.base_layer.named_parameters(recurse=False):
+                found[prefix + kind] = partial(_merged, module, tensor, merging if kind == "weight" else [])
         elif hasattr(module, "modules_to_save") and hasattr(module, "original_module"):
             hidden.add(prefix)
             active = [a for a in module.active_adapters if a in module.modules_to_save]
             chosen = module.modules_to_save[active[0]] if active else module.original_module
-            found.update({prefix + k: t.detach() for k, t in chosen.state_dict().items()})
+            found.update({prefix + k: partial(_plain, t) for k, t in chosen.state_dict().items()})
         else:
             for kind, tensor in (
                 *module.named_parameters(recurse=False, remove_duplicate=False),
                 *module.named_buffers(recurse=False, remove_duplicate=False),
             ):
-                found[prefix + kind] = tensor.detach()
-    return found
+                found[prefix + kind] = partial(_plain, tensor)
+    return Weights(found)
 
 
 class _TableLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -126,7 +159,10 @@ class GenericForward:
             raise ValueError(f"layers of type {sorted(unknown)} keep a state that is not keys and values")
         self.window: int | None = getattr(source.config, "sliding_window", None)
         self.copy: PreTrainedModel | None = None
-        if source is not model or any(p.dtype != dtype for p in source.parameters()):
+        shared = source is model and all(
+            p.dtype == dtype and not hasattr(p, "full_tensor") for p in source.parameters()
+        )
+        if not shared:
             device = next(source.parameters()).device
             fresh: Any = type(source)(source.config)
             self.copy = fresh.to(device=device, dtype=dtype).eval().requires_grad_(False)

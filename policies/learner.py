@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from thinkact.policies.distributed_model import IDLE, Parallel, whole
 from thinkact.policies.learner_passes import Batch, Layout, Passes
 from thinkact.policies.learner_rows import Row, encode_expert, encode_sampled, informative, rows_of
 from thinkact.policies.losses import Tokens, guarded_tokens, loss_of, weights_of
@@ -41,6 +43,7 @@ class Learner:
         max_grad_norm: Gradients are clipped to this norm.
         temperature: At which the tokens were sampled; log-probabilities are taken at the same.
         turns: Entered around every pass, where the device is shared with a policy that acts in another thread.
+        parallel: How passes are divided among processes; each is called with all rows and learns from its share.
 
     Raises:
         ValueError: ``share_prefixes`` without packing, or on a model that cannot be packed: some of its layers see a
@@ -60,8 +63,10 @@ class Learner:
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
         turns: AbstractContextManager[object] | None = None,
+        parallel: Parallel | None = None,
     ) -> None:
         self.model = model
+        self._parallel = parallel or Parallel()
         self._turns: AbstractContextManager[object] = turns or nullcontext()
         self.dtype = dtype
         self.checkpointing = checkpointing
@@ -148,31 +153,32 @@ class Learner:
     def logprobs(self, rows: Sequence[Row]) -> list[NDArray[np.float32]]:
         """Return every row's log-probabilities under the current weights, shape (L,), 0 on tokens not sampled."""
         self.model.eval()
-        found = [np.zeros(len(row.ids), dtype=np.float32) for row in rows]
-        for batch in self._batches(rows):
+        mine: dict[int, NDArray[np.float32]] = {}
+        for batch in self._own(rows):
             with self._turns:
-                logp = self._logprobs(batch, entropy_grad=False)[0].cpu().numpy()
+                logp = self._parallel.run(self._logprobs, batch, entropy_grad=False)[0].cpu().numpy()
             start = 0
             for i in batch.members:
                 count = int(rows[i].sampled.sum())
-                found[i][rows[i].sampled] = logp[start : start + count]
+                mine[i] = np.zeros(len(rows[i].ids), dtype=np.float32)
+                mine[i][rows[i].sampled] = logp[start : start + count]
                 start += count
-        return found
+        return self._parallel.collected(mine)
 
     @torch.no_grad()
     def hidden(self, rows: Sequence[Row]) -> list[Tensor]:
         """Return per row the last hidden states that sampled tokens are predicted from, (sampled tokens, E) in fp32."""
         self.model.eval()
-        found: list[Tensor] = [torch.zeros(0)] * len(rows)
-        for batch in self._batches(rows):
+        mine: dict[int, Tensor] = {}
+        for batch in self._own(rows):
             with self._turns:
-                states = self._states(batch).float()
+                states = self._parallel.run(self._states, batch).float()
             start = 0
             for i in batch.members:
                 count = int(rows[i].sampled.sum())
-                found[i] = states[start : start + count]
+                mine[i] = states[start : start + count]
                 start += count
-        return found
+        return [states.to(self.device) for states in self._parallel.collected(mine)]
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
@@ -183,14 +189,16 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * lr_scale
         figures: dict[str, float] = {}
-        for batch in self._batches(rows):
+        for batch in self._own(rows):
             with self._turns:
-                logp, entropy = self._logprobs(batch, entropy_grad=entropy_grad)
-                loss, part = objective(logp, entropy, batch)
+                logp, entropy = self._parallel.run(self._logprobs, batch, entropy_grad=entropy_grad)
+                loss, part = objective(logp, entropy, batch) if batch.members else (0.0 * logp.sum(), {})
                 torch.autograd.backward(loss)  # loss.backward() has no types
             for name, value in part.items():
                 figures[name] = figures.get(name, 0.0) + value
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        self._parallel.sum_gradients(self.parameters)
+        figures = self._parallel.summed(figures)
+        norm = whole(nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
         if not math.isfinite(float(norm)):
             self.optimizer.zero_grad(set_to_none=True)
             raise FloatingPointError("The gradient is not finite; lower the learning rate or use dtype fp32.")
@@ -218,6 +226,19 @@ class Learner:
                 input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **inputs
             ).last_hidden_state[batch.where]  # (N, E)
         return states
+
+    def _own(self, rows: Sequence[Row]) -> Iterator[Batch]:
+        """Yield the passes over this process's share of the rows; members are places among all rows.
+
+        Where a sharded model needs a pass that this process has no rows for, it has no members.
+        """
+        mine = self._parallel.share(rows)
+        for batch in self._parallel.passes(self._batches([rows[i] for i in mine])):
+            if batch is None:
+                (idle,) = self._batches([IDLE])
+                yield replace(idle, members=[])
+            else:
+                yield replace(batch, members=[mine[i] for i in batch.members])
 
 
 def _guarded(rows: Sequence[Row], lengths: list[int], options: LossOptions, seed: int) -> list[NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from thinkact.policies.distributed_model import is_sharded, part_of
 from thinkact.policies.learner import Learner, Row
 
 
@@ -31,7 +32,7 @@ class Reference:
         """Take over weights that a checkpoint kept."""
         with torch.no_grad():
             for name, value in weights.items():
-                self.weights[name].copy_(value)
+                self.weights[name].copy_(part_of(value, self.weights[name]))
 
     def annotate(self, learner: Learner, rows: Sequence[Row]) -> list[Row]:
         """Return the rows with the reference's log-probabilities."""
@@ -41,11 +42,25 @@ class Reference:
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
-        current = {name: p.data for name, p in self._trained.items()}
+        if any(is_sharded(p) for p in self._trained.values()):
+            # FSDP reads memory of its own that a parameter is a view of: values are exchanged, not tensors.
+            current = {name: p.detach().clone() for name, p in self._trained.items()}
+            put = _copied
+        else:
+            current, put = {name: p.data for name, p in self._trained.items()}, _swapped
         try:
-            for name, p in self._trained.items():
-                p.data = self.weights[name]
+            put(self._trained, self.weights)
             yield
         finally:
-            for name, p in self._trained.items():
-                p.data = current[name]
+            put(self._trained, current)
+
+
+def _swapped(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+    for name, parameter in parameters.items():
+        parameter.data = values[name]
+
+
+@torch.no_grad()
+def _copied(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+    for name, parameter in parameters.items():
+        parameter.copy_(values[name])

@@ -41,6 +41,9 @@ class RunDir:
             configuration, or is in use by another process.
     """
 
+    #: Whether checkpoints are mapped into memory instead of read, where only parts of them are wanted.
+    _mapped = False
+
     def __init__(self, path: Path, config: dict[str, Any], *, resume: bool) -> None:
         self.path = path
         begun = (path / "config.json").is_file()
@@ -127,7 +130,11 @@ class RunDir:
 
     # Checkpoints.
 
-    def save_checkpoint(self, stage: str, step: int, state: dict[str, Any]) -> Path:
+    def begun(self, stage: str) -> bool:
+        """Whether a stage has a checkpoint."""
+        return any((self.path / "checkpoints").glob(f"{stage}-*.pt"))
+
+    def save_checkpoint(self, stage: str, step: int, state: dict[str, Any]) -> Path | None:
         """Write a checkpoint whole and drop the stage's older one.
 
         Args:
@@ -167,6 +174,18 @@ class RunDir:
         Raises:
             CheckpointError: When it is damaged.
         """
+        path = self.checkpoint_path(stage)
+        if path is None:
+            return None
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=self._mapped)
+        return state
+
+    def checkpoint_path(self, stage: str) -> Path | None:
+        """Return the file of a stage's last checkpoint, whose checksum is right, or None when it has none.
+
+        Raises:
+            CheckpointError: When it is damaged.
+        """
         found = sorted((self.path / "checkpoints").glob(f"{stage}-*.pt"))
         if not found:
             return None
@@ -177,8 +196,7 @@ class RunDir:
                 f"{path} is damaged (its checksum does not match). Delete it and its .sha256 and resume: the "
                 f"{stage} stage then starts again from the one before it."
             )
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        return path
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from thinkact.policies.advantages import DEFAULT_FORKS
 from thinkact.policies.arms import Arms, Shard
 from thinkact.policies.config import RLConfig, TrainConfig
 from thinkact.policies.crew import Tell
+from thinkact.policies.distributed_model import part_of
 from thinkact.policies.episode import Episode
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.jobs import Snapshots
@@ -101,7 +102,7 @@ def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> No
     """Put weights in the place of a model's parameters of these names."""
     parameters = dict(model.named_parameters())
     for name, value in weights.items():
-        parameters[name].copy_(value)
+        parameters[name].copy_(part_of(value, parameters[name]))
 
 
 def trained_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -26,6 +26,8 @@ from thinkact.policies.collect import Order, Played, Sampling, hired, load_weigh
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.crew import Crew
 from thinkact.policies.curriculum import Curriculum, course_figures
+from thinkact.policies.distributed import Ranks, SharedRunDir
+from thinkact.policies.distributed_model import Parallel, load_optimizer, plain_copy
 from thinkact.policies.episode import Episode
 from thinkact.policies.gold import gold_probabilities
 from thinkact.policies.hf import HFPolicy
@@ -39,7 +41,7 @@ from thinkact.policies.scripted import POLICIES
 from thinkact.policies.streams import Stream, stream
 from thinkact.policies.training_data import Lessons
 from thinkact.policies.training_report import Quiet, Reporter, summary
-from thinkact.policies.training_setup import arithmetic, make_model, policy_options
+from thinkact.policies.training_setup import arithmetic, check_devices, make_model, policy_options
 from thinkact.policies.turns import Turns
 from thinkact.policies.vine import check_forkable
 
@@ -67,15 +69,23 @@ class Trainer:
         self, config: TrainConfig, path: Path, *, resume: bool = False, reporter: Reporter | None = None
     ) -> None:
         self.config = config
-        self.reporter: Reporter = reporter or Quiet()
-        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        self.ranks = Ranks.join()
+        check_devices(config, self.ranks)
+        self._parallel = Parallel(self.ranks)
+        self.reporter: Reporter = reporter if reporter is not None and self.ranks.is_first else Quiet()
+        torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // self.ranks.local_size))
         # Two checkpoints with the optimiser state, a third being written, the model: ten times its fp32 weights.
         needed = 1.0 if config.model.name == "tiny" else 6.0
         if free_gigabytes(path) < needed:
             raise RunError(f"{path}: less than {needed:.0f} GB free for checkpoints and episodes; make room.")
         if config.model.name != "tiny":
             locate_model(config.model.name)  # now, and not after the baselines have been played
-        self.dir = RunDir(path, config.model_dump(mode="json"), resume=resume)
+        kept = config.model_dump(mode="json")
+        self.dir = (
+            RunDir(path, kept, resume=resume)
+            if self.ranks.size == 1
+            else SharedRunDir(self.ranks, path, kept, resume=resume)
+        )
         self._crew: Crew[Any] | None = None
         self._saved = time.perf_counter()
 
@@ -94,8 +104,11 @@ class Trainer:
                 if config.rl.steps and config.rl.estimator in FORKING:
                     for runner in train.runners:
                         check_forkable(runner)
-                lessons = Lessons(config, self.dir, train, self.reporter)
-                loaded = make_model(config.model, config.seed, lessons.texts)
+                lessons = Lessons(config, self.dir, train, self.reporter, self.ranks)
+                loaded = make_model(config.model, config.seed, lessons.texts, place=config.shard == "none")
+                self._parallel = Parallel.of(
+                    self.ranks, loaded.model, shard=config.shard == "full", dtype=arithmetic(config.model)
+                )
                 policy = self._policy(loaded)
                 self._crew = stack.enter_context(hired(config, loaded))
                 rows = lessons.rows(policy, self._crew) if config.sft.episodes else []
@@ -110,8 +123,12 @@ class Trainer:
                     evaluations["rl"] = self._evaluate(test, "rl", policy)
                 self._export(loaded)
                 self._report()
+        except RuntimeError as error:
+            self.ranks.explain(error)
+            raise
         finally:
             self.dir.close()
+        self.ranks.close()
         return TrainResult(self.dir.path, evaluations, time.perf_counter() - start)
 
     def _seed(self, *parts: int) -> int:
@@ -135,14 +152,20 @@ class Trainer:
             seed=options.seed,
             trials=1,
             prefix=f"eval-{name}",
-            size=None if self._crew is None else -(-options.tasks // self._crew.size),
+            size=self.ranks.part(options.tasks) if self._crew is None else -(-options.tasks // self._crew.size),
         )
         self.reporter.stage(f"evaluate {name}", sum(len(shard.jobs) for shard in shards))
         start = time.perf_counter()
         if isinstance(policy, HFPolicy):
             policy.temperature = options.temperature
         episodes = play_all(
-            arms, shards, policy, crew=self._crew, split=options.split, on_episode=lambda _: self.reporter.advance()
+            arms,
+            shards,
+            policy,
+            crew=self._crew,
+            split=options.split,
+            on_episode=lambda _: self.reporter.advance(),
+            ranks=self.ranks,
         )
         check_faults(episodes)
         values = {**summary(episodes), **arms.figures(episodes), "seconds": time.perf_counter() - start}
@@ -155,7 +178,7 @@ class Trainer:
         per_epoch = -(-len(rows) // options.batch_episodes)
         total = per_epoch * options.epochs
         learner = self._learner(loaded, options.lr)
-        done = min(total, self._restore("sft", learner, loaded, skip=self._begun("rl")))
+        done = min(total, self._restore("sft", learner, loaded, skip=self.dir.begun("rl")))
         self.reporter.stage("imitation", total, done)
         for step in range(done, total):
             start = time.perf_counter()
@@ -172,7 +195,7 @@ class Trainer:
 
     def _reinforce(self, loaded: LoadedModel, policy: HFPolicy, arms: Arms, test: Arms) -> None:
         options = self.config.rl
-        with Sampling(self.config, loaded, policy, arms, self.reporter, self._crew) as sampling:
+        with Sampling(self.config, loaded, policy, arms, self.reporter, self._crew, self.ranks) as sampling:
             learner = self._learner(loaded, options.lr, sampling.turns)
             reinforcer = Reinforcer(self.config, learner, lambda step: self._seed(Stream.SHUFFLE, step))
             if options.estimator == "igpo":
@@ -214,7 +237,7 @@ class Trainer:
                     idle = batch.figures["wait_seconds"] / max(1e-9, values["seconds"])
                     values |= {"staleness": float(step - order.version), "learner_idle": idle}
                 self.dir.save_episodes(f"rl/{step:05d}", batch.episodes)
-                raised = self._alarms(values)
+                raised = self.ranks.first(partial(self._alarms, values))
                 told = {"difficulty": difficulties(batch.episodes), **({"alarms": raised} if raised else {})}
                 self._log("rl", step, {**values, **told})
                 self.reporter.note("; ".join(raised.values()) or f"success {values['success']:.2f}")
@@ -244,7 +267,7 @@ class Trainer:
         return alarms([*before, values], self.config.alarms)
 
     def _report(self) -> None:
-        write_report(self.dir.path / "report.html", report_of(self.dir))
+        self.ranks.first(lambda: write_report(self.dir.path / "report.html", report_of(self.dir)))
 
     # State.
 
@@ -260,10 +283,8 @@ class Trainer:
             max_grad_norm=config.max_grad_norm,
             temperature=config.sample.temperature,
             turns=turns,
+            parallel=self._parallel,
         )
-
-    def _begun(self, stage: str) -> bool:
-        return any((self.dir.path / "checkpoints").glob(f"{stage}-*.pt"))
 
     def _restore(
         self,
@@ -283,7 +304,7 @@ class Trainer:
                 self.dir.rewind_metrics(stage, 0)
             return done
         load_weights(loaded.model, state["weights"])
-        learner.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(learner.optimizer, state["optimizer"])
         if extra is not None:
             extra(state)
         self.dir.rewind_metrics(stage, int(state["step"]))
@@ -300,18 +321,23 @@ class Trainer:
         now: bool = False,
     ) -> None:
         # When a checkpoint is written has no influence on what is learned, so it may follow the clock.
-        if not now and done != total and time.perf_counter() - self._saved < self.config.checkpoint_seconds:
+        due = self.ranks.first(lambda: time.perf_counter() - self._saved >= self.config.checkpoint_seconds)
+        if not (now or done == total or due):
             return
-        weights = {name: value.cpu() for name, value in trained_weights(loaded.model).items()}
-        state = {"weights": weights, "optimizer": learner.optimizer.state_dict()}
-        self.dir.save_checkpoint(stage, done, state | (extra() if extra is not None else {}))
+        state = {"weights": trained_weights(loaded.model), "optimizer": learner.optimizer.state_dict()}
+        state = self._parallel.whole(state | (extra() if extra is not None else {}))
+        weights = {name: value.cpu() for name, value in state["weights"].items()}
+        self.dir.save_checkpoint(stage, done, {**state, "weights": weights})
         self._saved = time.perf_counter()
 
     def _export(self, loaded: LoadedModel) -> None:
         model: Any = loaded.model
-        if hasattr(model, "merge_and_unload"):
+        if self._parallel.sharded:
+            model = plain_copy(model, keep=self.ranks.is_first)
+        elif hasattr(model, "merge_and_unload"):
             model = model.merge_and_unload()
-        save_model(LoadedModel(model, loaded.tokenizer, loaded.name), self.dir.path / "model")
+        if self.ranks.is_first:
+            save_model(LoadedModel(model, loaded.tokenizer, loaded.name), self.dir.path / "model")
 
     def _log(self, stage: str, step: int, values: dict[str, Any]) -> None:
         self.dir.log(stage, step, values)

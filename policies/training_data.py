@@ -15,6 +15,7 @@ from thinkact.policies.codec import system_prompt
 from thinkact.policies.collect import play_all
 from thinkact.policies.config import TrainConfig
 from thinkact.policies.crew import Crew
+from thinkact.policies.distributed import Ranks
 from thinkact.policies.episode import Episode, read_episodes
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.history import SUMMARY_REQUEST
@@ -41,7 +42,10 @@ class Lessons:
       split ``train`` are accepted; those are not what anyone is measured with.
     """
 
-    def __init__(self, config: TrainConfig, run: RunDir, arms: Arms, reporter: Reporter) -> None:
+    def __init__(
+        self, config: TrainConfig, run: RunDir, arms: Arms, reporter: Reporter, ranks: Ranks | None = None
+    ) -> None:
+        self.ranks = ranks or Ranks()
         self.config, self.dir, self.arms, self.reporter = config, run, arms, reporter
 
     def texts(self) -> list[str]:
@@ -133,12 +137,18 @@ class Lessons:
     def _play(
         self, policy: Policy, tasks: int, *, trials: int, seed: int, of: str, crew: Crew[Any] | None = None
     ) -> list[Episode]:
-        size = None if crew is None else -(-tasks // crew.size)
+        size = self.ranks.part(tasks) if crew is None else -(-tasks // crew.size)
         shards = self.arms.shards(
             self.arms.even(tasks), tasks_seed=seed, seed=seed, trials=trials, prefix=of, size=size
         )
         episodes = play_all(
-            self.arms, shards, policy, crew=crew, split="train", on_episode=lambda _: self.reporter.advance()
+            self.arms,
+            shards,
+            policy,
+            crew=crew,
+            split="train",
+            on_episode=lambda _: self.reporter.advance(),
+            ranks=self.ranks,
         )
         check_faults(episodes)
         return episodes

@@ -8,17 +8,21 @@ from typing import Any
 import torch
 
 from thinkact.policies.config import ModelConfig, TrainConfig
+from thinkact.policies.distributed import Ranks
 from thinkact.policies.models import LoadedModel, build_tiny, load_model
 from thinkact.policies.rundir import RunError
 
 
-def make_model(options: ModelConfig, seed: int, texts: Callable[[], Sequence[str]]) -> LoadedModel:
+def make_model(
+    options: ModelConfig, seed: int, texts: Callable[[], Sequence[str]], *, place: bool = True
+) -> LoadedModel:
     """Return the model to train, on the GPU where there is one.
 
     Args:
         options: Which one.
         seed: Of what is drawn.
         texts: Gives what a model from scratch makes its tokenizer of.
+        place: Whether it is put on the GPU; one that is to be sharded gets there part by part.
 
     Raises:
         RunError: The model has fewer layers than are to be trained.
@@ -29,7 +33,7 @@ def make_model(options: ModelConfig, seed: int, texts: Callable[[], Sequence[str
         )
     else:
         loaded = load_model(options.name, seed=seed)
-    if torch.cuda.is_available():
+    if place and torch.cuda.is_available():
         model: Any = loaded.model  # transformers wraps `to` without types
         model.to("cuda")
     return choose_parameters(loaded, options, seed)
@@ -67,6 +71,19 @@ def choose_parameters(loaded: LoadedModel, options: ModelConfig, seed: int) -> L
 def arithmetic(options: ModelConfig) -> torch.dtype:
     """Return the type that a model computes in."""
     return torch.bfloat16 if options.dtype == "bf16" else torch.float32
+
+
+def check_devices(config: TrainConfig, ranks: Ranks) -> None:
+    """Refuse what several devices cannot do.
+
+    Raises:
+        RunError: Batches are to be played elsewhere.
+    """
+    if ranks.size > 1 and (config.rollout.ray_workers is not None or config.rollout.processes is not None):
+        raise RunError(
+            f"Each of {ranks.size} devices plays its own part of a batch: leave out rollout.ray_workers and "
+            "rollout.processes."
+        )
 
 
 def policy_options(config: TrainConfig) -> dict[str, Any]:
