@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from thinkact.envs import Conversation
-from thinkact.tools.base import POSITIONAL
+from thinkact.tools.base import POSITIONAL, ToolCall
 from thinkact.tools.parse import parse_action
+
+#: Error code of an answer that had to call a tool and did not, however often it was written.
+UNMET = "tool_choice_not_met"
 
 
 def messages(conversation: Conversation, system: str | None = None) -> list[dict[str, Any]]:
@@ -35,7 +39,7 @@ def messages(conversation: Conversation, system: str | None = None) -> list[dict
                     "type": "function",
                     "function": {
                         "name": call.name,
-                        "arguments": json.dumps(_named(call.name, call.arguments, conversation)),
+                        "arguments": json.dumps(named(call, conversation.tools)),
                     },
                 }
                 for call_id, call in zip(open_calls, calls, strict=True)
@@ -50,15 +54,14 @@ def messages(conversation: Conversation, system: str | None = None) -> list[dict
     return out
 
 
-def _named(tool: str, arguments: dict[str, Any], conversation: Conversation) -> dict[str, Any]:
-    """Give an argument that was written without its name the tool's first one."""
-    if POSITIONAL not in arguments:
-        return arguments
-    for each in conversation.tools:
-        if each["function"]["name"] == tool:
-            first = next(iter(each["function"]["parameters"].get("properties", {})), "value")
-            return {first: arguments[POSITIONAL]}
-    return {"value": arguments[POSITIONAL]}
+def named(call: ToolCall, tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a call's arguments; one that the model gave without its name gets the tool's first one."""
+    if POSITIONAL not in call.arguments:
+        return call.arguments
+    schemas = [tool["function"].get("parameters") or {} for tool in tools if tool["function"]["name"] == call.name]
+    names = [name for schema in schemas for name in schema.get("properties", {})] or ["value"]
+    first = next((name for name in names if name not in call.arguments), "value")
+    return {name or first: value for name, value in call.arguments.items()}
 
 
 def call_text(function: dict[str, Any]) -> str:
@@ -79,28 +82,42 @@ def call_text(function: dict[str, Any]) -> str:
 
 
 def usage_of(usage: Any) -> tuple[int, int]:
-    """Return the tokens read and written; 0 where an endpoint does not count them."""
+    """Return the tokens read and written; 0 where an endpoint does not count them.
+
+    Tokens that were put into the answer (``forced_tokens`` of ``thinkact serve``) were read, not written.
+    """
     if not isinstance(usage, dict):
         return 0, 0
-    found = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, sampled = (each if type(each) is int and 0 <= each < 1 << 40 else 0 for each in found)
-    return prompt, sampled
+    details = usage.get("completion_tokens_details")
+    forced = _count((details if isinstance(details, dict) else {}).get("forced_tokens"))
+    prompt, sampled = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    forced = min(forced, sampled)
+    return prompt + forced, sampled - forced
 
 
-def tokens_of(answer: dict[str, Any], choice: dict[str, Any]) -> tuple[list[int], list[int], list[float]] | None:
-    """Return the ids of the prompt and of what was written, with log-probabilities; None where they are not all there.
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < 1 << 40 else 0
 
-    vLLM writes the prompt's beside the choices (vllm-project/vllm#22587), SGLang in each (sgl-project/sglang#30917).
+
+def tokens_of(answer: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any] | None:
+    """Return an action's ``prompt_ids``, ``token_ids``, ``logprobs`` and ``forced``; None where they are not all there.
+
+    vLLM writes the prompt's ids beside the choices (vllm-project/vllm#22587), SGLang in each
+    (sgl-project/sglang#30917); ``forced_positions`` are of ``thinkact serve``.
     """
     fed, written = answer.get("prompt_token_ids") or choice.get("prompt_token_ids"), choice.get("token_ids")
+    forced = choice.get("forced_positions") or []
     try:
         scores = [each["logprob"] for each in choice["logprobs"]["content"]]
     except (KeyError, TypeError):
         return None
     if not isinstance(fed, list) or not isinstance(written, list) or len(written) != len(scores):
         return None
+    if not isinstance(forced, list) or not all(type(at) is int and 0 <= at < len(written) for at in forced):
+        return None
     if not all(type(each) is int and each >= 0 for each in (*fed, *written)):
         return None
     if not all(type(each) in (int, float) and math.isfinite(each) for each in scores):
         return None
-    return fed, written, [float(each) for each in scores]
+    scores = [0.0 if at in forced else float(each) for at, each in enumerate(scores)]
+    return {"prompt_ids": fed, "token_ids": written, "logprobs": scores, "forced": sorted(set(forced))}

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-from thinkact.tools.base import POSITIONAL
 
 
 class BadRequest(ValueError):
@@ -76,13 +73,21 @@ _UNKNOWN: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0, None),
     "presence_penalty": (0, None),
     "logit_bias": ({}, None),
-    "top_logprobs": (0, None),
     "response_format": ({"type": "text"}, None),
     "modalities": (["text"], None),
     "functions": ([], None),
     "prediction": (None,),
     "audio": (None,),
 }
+
+
+class _ChosenName(_Lenient):
+    name: str
+
+
+class _ChosenFunction(_Lenient):
+    type: Literal["function"]
+    function: _ChosenName
 
 
 class ChatRequest(_Lenient):
@@ -94,7 +99,7 @@ class ChatRequest(_Lenient):
     messages: Annotated[list[Said], Field(min_length=1, max_length=10_000)]
     model: str = ""
     tools: list[dict[str, Any]] | None = None
-    tool_choice: Literal["auto", "none"] = "auto"
+    tool_choice: Literal["auto", "none", "required"] | _ChosenFunction = "auto"
     temperature: Annotated[float, Field(ge=0, le=100)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Annotated[int | None, Field(ge=1)] = None
@@ -106,6 +111,7 @@ class ChatRequest(_Lenient):
     stream: bool = False
     stream_options: _StreamOptions = _StreamOptions()
     logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     return_token_ids: bool = False
 
     @field_validator("stop", mode="before")
@@ -127,6 +133,28 @@ class ChatRequest(_Lenient):
                 raise ValueError(f"{name} is not supported here; leave it out")
         return data
 
+    @model_validator(mode="after")
+    def _fields_go_together(self) -> ChatRequest:
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs wants logprobs to be true")
+        return self
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The tools of which one has to be called; none where that is the model's choice.
+
+        Raises:
+            BadRequest: There is no such tool.
+        """
+        names = tuple(str(tool["function"]["name"]) for tool in self.shown_tools)
+        if self.tool_choice in ("auto", "none"):
+            return ()
+        if isinstance(self.tool_choice, _ChosenFunction):
+            names = tuple(name for name in names if name == self.tool_choice.function.name)
+        if not names:
+            raise BadRequest("tool_choice wants a call, and there is no such tool among tools.", param="tool_choice")
+        return names
+
     @property
     def shown_tools(self) -> list[dict[str, Any]]:
         """The tools that the model is told of."""
@@ -136,17 +164,6 @@ class ChatRequest(_Lenient):
 def digest(before: str, text: str) -> str:
     """Return the key of a conversation that goes on with ``text``."""
     return hashlib.blake2b(f"{before}\n{text}".encode(errors="replace"), digest_size=20).hexdigest()
-
-
-def named(call: Any, tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a call's arguments; one that the model gave without its name gets the tool's first one."""
-    arguments = dict(call.arguments)
-    if set(arguments) == {POSITIONAL}:
-        for tool in tools:
-            if tool["function"]["name"] == call.name:
-                names = list((tool["function"].get("parameters") or {}).get("properties", {}))
-                return {(names[0] if names else "value"): arguments[POSITIONAL]}
-    return {name or "value": value for name, value in arguments.items()}
 
 
 def _arguments(function: _Function) -> Any:

@@ -26,7 +26,7 @@ import httpx
 
 from thinkact.envs import Action, Conversation
 from thinkact.policies.budgets import EFFORTS, Effort
-from thinkact.policies.chat_messages import call_text, messages, tokens_of, usage_of
+from thinkact.policies.chat_messages import UNMET, call_text, messages, tokens_of, usage_of
 from thinkact.policies.codec import split_thought
 from thinkact.policies.endpoint_stream import Assembled, StreamBroken
 
@@ -282,6 +282,8 @@ class EndpointPolicy:
         text = self._hide(_text(reply))
         if status in (400, 413) and any(sign in text.lower() for sign in _TOO_LONG):
             return Action(text="", stop="context")
+        if status == 422 and UNMET.encode() in reply:  # the model's mistake: it was to call a tool and would not
+            return Action(text="")
         hints = {
             401: "Is the key right? It is read from the variable that api_key_env names.",
             403: "Is the key allowed to use this model?",
@@ -310,17 +312,13 @@ class EndpointPolicy:
         talk.spent += sampled
         given: dict[str, Any] = {}
         if (ids := tokens_of(answer, choice)) is not None:
-            fed, written, logprobs = ids
-            before = talk.ids
-            talk.ids = fed + written
+            before, fed = talk.ids, ids["prompt_ids"]
+            talk.ids = fed + ids["token_ids"]
             # An endpoint that reads its own words anew may spell them with other tokens: a new context.
             goes_on = bool(before) and fed[: len(before)] == before
-            given = {
-                "prompt_ids": fed[len(before) :] if goes_on else fed,
-                "token_ids": written,
-                "logprobs": logprobs,
-                "restart": bool(before) and not goes_on,
-            }
+            if goes_on:
+                ids["prompt_ids"] = fed[len(before) :]
+            given = {**ids, "restart": bool(before) and not goes_on}
         return Action(
             **given,
             text=_clean(text),

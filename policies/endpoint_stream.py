@@ -86,5 +86,7 @@ class Assembled:
             self._choice["prompt_token_ids"] = choice["prompt_token_ids"]
         if choice.get("token_ids"):
             self._choice.setdefault("token_ids", []).extend(choice["token_ids"])
+        if choice.get("forced_positions"):
+            self._choice["forced_positions"] = choice["forced_positions"]
         if (choice.get("logprobs") or {}).get("content"):
             self._choice.setdefault("logprobs", {"content": []})["content"] += choice["logprobs"]["content"]

@@ -6,7 +6,7 @@ Only tokens that a slot has not seen are prefilled. Prompts that open alike are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from thinkact.policies.forwards import Forward, GenericForward, LlamaForward, unwrap
 from thinkact.policies.kv import Chunk, KVTable
-from thinkact.policies.sampling import SamplingParams, sample
+from thinkact.policies.sampling import SamplingParams, draw
 from thinkact.policies.slots import EngineFull, Slot, Slots, opening
 
 __all__ = ["Engine", "EngineFull", "GenRequest", "GenResult", "Stop"]
@@ -50,11 +50,14 @@ class GenResult:
             `top_p` restricts what is drawn and does not renormalise this figure. For temperature 0 it is that
             of temperature 1. A trainer recomputes the same figure from logits at the same temperature.
         stop: "stop" (a stop id), "length" (`max_new_tokens`), or "context" (the slot is full).
+        top: For each token the likeliest ones of its place with their log-probabilities, the likeliest first; as
+            many as `params.top_logprobs`.
     """
 
     tokens: list[int]
     logprobs: list[float]
     stop: Stop
+    top: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 @dataclass
@@ -70,21 +73,6 @@ class _Run:
     def reach(self) -> int:
         """How many tokens its slot may come to hold."""
         return len(self.slot.tokens) + self.params.max_new_tokens
-
-
-def _pick(runs: Sequence[_Run], logits: Tensor, step: int) -> tuple[list[int], list[float]]:
-    """Draw one token per run, those with equal parameters together; return tokens and log-probabilities."""
-    alike: dict[tuple[float, float], list[int]] = {}
-    for at, run in enumerate(runs):
-        alike.setdefault((run.params.temperature, run.params.top_p), []).append(at)
-    draws = torch.tensor([r.draws[step] for r in runs], dtype=torch.float64, device=logits.device)
-    tokens, scores = [0] * len(runs), [0.0] * len(runs)
-    for (temperature, top_p), rows in alike.items():
-        whole = len(rows) == len(runs)
-        picked, found = sample(logits if whole else logits[rows], draws if whole else draws[rows], temperature, top_p)
-        for at, token, score in zip(rows, picked.tolist(), found.tolist(), strict=True):
-            tokens[at], scores[at] = token, score
-    return tokens, scores
 
 
 def _token_bytes(config: Any, dtype: torch.dtype) -> int:
@@ -358,12 +346,13 @@ class Engine:
     def _decode(self, runs: list[_Run], logits: Tensor) -> None:
         step = 0
         while True:
-            picked, scores = _pick(runs, logits, step)
+            drawn = draw([run.params for run in runs], [run.draws[step] for run in runs], logits)
             step += 1
-            for run, token, score in zip(runs, picked, scores, strict=True):
+            for run, token, score, top in zip(runs, drawn.tokens, drawn.logprobs, drawn.top, strict=True):
                 run.slot.tokens.append(token)
                 run.result.tokens.append(token)
                 run.result.logprobs.append(score)
+                run.result.top.append(top)
                 run.done = True
                 if token in run.params.stop_ids:
                     run.result.stop = "stop"

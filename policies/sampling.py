@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,17 +14,69 @@ _BLOCK = 128  # vocabulary entries per block of the two-level sampler
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to sample. `temperature` 0 is greedy; `top_p` below 1 samples from the nucleus."""
+    """How to sample. `temperature` 0 is greedy; `top_p` below 1 samples from the nucleus.
+
+    `top_logprobs`: how many of the likeliest tokens at each place are told besides the one that is drawn.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     max_new_tokens: int = 64
     stop_ids: tuple[int, ...] = ()
+    top_logprobs: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
             raise ValueError(f"temperature >= 0, 0 < top_p <= 1 and max_new_tokens >= 1 are needed: {self}")
+
+
+@dataclass
+class Drawn:
+    """One token per row: its id, its log-probability, and the likeliest ones of its place where they are asked for."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    top: list[list[tuple[int, float]]]
+
+
+def draw(params: Sequence[SamplingParams], draws: Sequence[float], logits: Tensor) -> Drawn:
+    """Draw one token per row, those with equal parameters together.
+
+    Args:
+        params: Of each row.
+        draws: Of each row, uniform in [0, 1).
+        logits: (B, V), any float dtype.
+
+    Raises:
+        FloatingPointError: See :func:`sample`.
+    """
+    alike: dict[tuple[float, float], list[int]] = {}
+    for at, each in enumerate(params):
+        alike.setdefault((each.temperature, each.top_p), []).append(at)
+    uniform = torch.tensor(draws, dtype=torch.float64, device=logits.device)
+    count = len(params)
+    drawn = Drawn([0] * count, [0.0] * count, [[] for _ in params])
+    for (temperature, top_p), rows in alike.items():
+        whole = len(rows) == count
+        picked, found = sample(
+            logits if whole else logits[rows], uniform if whole else uniform[rows], temperature, top_p
+        )
+        for at, token, score in zip(rows, picked.tolist(), found.tolist(), strict=True):
+            drawn.tokens[at], drawn.logprobs[at] = token, score
+        asking = [at for at in rows if params[at].top_logprobs]
+        if asking:
+            most = max(params[at].top_logprobs for at in asking)
+            for at, likeliest in zip(asking, _likeliest(logits[asking], temperature, most), strict=True):
+                drawn.top[at] = likeliest[: params[at].top_logprobs]
+    return drawn
+
+
+def _likeliest(logits: Tensor, temperature: float, count: int) -> list[list[tuple[int, float]]]:
+    """The likeliest tokens of each row and their log-probabilities, as `GenResult.logprobs` means them."""
+    scores = (logits.float() / (temperature or 1.0)).log_softmax(-1)
+    values, ids = scores.topk(min(count, scores.shape[1]), -1)
+    return [list(zip(i, v, strict=True)) for i, v in zip(ids.tolist(), values.tolist(), strict=True)]
 
 
 def sample(logits: Tensor, draws: Tensor, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:

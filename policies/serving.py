@@ -30,6 +30,8 @@ from thinkact.policies.history import SUMMARY_REQUEST
 from thinkact.policies.models import LoadedModel
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
+from thinkact.policies.token_bytes import TokenBytes
+from thinkact.policies.tool_choice import call_opening
 from thinkact.policies.writing import Writing
 
 #: After the first request, wait this long (seconds) for others.
@@ -52,6 +54,7 @@ class Job:
         params: Of sampling.
         seed: Of its draws.
         thought: Tokens of its thought, after which it is closed.
+        opening: Ids that it is made to begin with.
         stops: Strings before which it ends.
         say: Called with each further piece of its text, from the thread that computes.
         done: Resolved with the finished writing.
@@ -64,6 +67,7 @@ class Job:
     params: SamplingParams
     seed: int
     thought: int | None = None
+    opening: tuple[int, ...] = ()
     stops: tuple[str, ...] = ()
     say: Callable[[str], None] | None = None
     done: Future[Writing] = field(default_factory=Future)
@@ -126,6 +130,7 @@ class ChatEngine:
     ) -> None:
         self.name = loaded.name
         self.codec = codec_for(loaded.tokenizer, codec)
+        self.token_bytes = TokenBytes(loaded.tokenizer)
         self.engine = Engine(
             loaded.model, max_slots=max_slots + kept, max_len=max_len, dtype=dtype, max_kv_bytes=max_kv_bytes
         )
@@ -229,7 +234,8 @@ class ChatEngine:
         Raises:
             BadRequest: There is no room for an answer, or there are to be too many.
         """
-        room = self.engine.max_len - len(ids)
+        opening = call_opening(self.codec, request.called)
+        room = self.engine.max_len - len(ids) - len(opening)
         if room < 1:
             raise BadRequest(
                 f"{len(ids)} tokens, and the maximum context length is {self.engine.max_len}.",
@@ -239,11 +245,15 @@ class ChatEngine:
         if request.n > self.max_slots:
             raise BadRequest(f"n must be at most {self.max_slots} here.", param="n")
         most = min(self.limit(request), room)
-        params = SamplingParams(request.temperature, request.top_p, most, self.codec.stop_ids)
-        thought = None if request.reasoning_effort is None else max(1, int(EFFORTS[request.reasoning_effort] * most))
+        params = SamplingParams(request.temperature, request.top_p, most, self.codec.stop_ids, request.top_logprobs)
+        thought = (
+            None
+            if opening or request.reasoning_effort is None
+            else max(1, int(EFFORTS[request.reasoning_effort] * most))
+        )
         first = int(self._rng.integers(2**63)) if request.seed is None else request.seed
         seeds = [first, *(int(digest(str(first), str(at))[:15], 16) for at in range(1, request.n))]
-        return [Job(list(ids), params, seed, thought, tuple(request.stop)) for seed in seeds]
+        return [Job(list(ids), params, seed, thought, opening, tuple(request.stop)) for seed in seeds]
 
     def summary_job(self, request: ChatRequest, read: Read) -> Job | None:
         """Return the summary that has to be written first, if the conversation is full and that helps."""
@@ -295,7 +305,8 @@ class ChatEngine:
             for job in new:
                 if not job.gone and job.done.set_running_or_notify_cancel():
                     slot, known = self._seat(job.ids)
-                    writing = Writing(slot, job.ids[known:], job.params, self.codec, job.seed, job.thought)
+                    unseen = job.ids[known:]
+                    writing = Writing(slot, unseen, job.params, self.codec, job.seed, job.thought, job.opening)
                     running.append((job, writing))
             running = self._round(running)
 
@@ -356,9 +367,7 @@ class ChatEngine:
         if at >= 0:
             job.text, writing.stop = job.text[:at], "stop"
             while writing.tokens and len(self.codec.decode(writing.tokens[:-1])) > at:
-                writing.tokens.pop()
-                writing.logprobs.pop()
-            writing.forced = [each for each in writing.forced if each < len(writing.tokens)]
+                writing.cut()
         if job.say is not None:
             # What may still become a stop string, or a character of several tokens, is held back.
             held = 0 if writing.stop else max((len(stop) - 1 for stop in job.stops), default=0)

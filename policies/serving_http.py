@@ -8,17 +8,25 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from thinkact.policies.chat_requests import BadRequest, ChatRequest, Said, digest, named
+from thinkact.policies.chat_messages import UNMET, named
+from thinkact.policies.chat_requests import BadRequest, ChatRequest, Said, digest
 from thinkact.policies.codec import split_thought
 from thinkact.policies.serving import Busy, ChatEngine, Job
+from thinkact.policies.tool_choice import ATTEMPTS, meets
 from thinkact.policies.writing import Writing
 from thinkact.tools.parse import parse_action
 
 _MAX_BODY = 16 << 20
+
+
+class Unmet(RuntimeError):
+    """The model was to call a tool, and wrote no readable call."""
 
 
 class Answering:
@@ -38,6 +46,7 @@ class Answering:
         self._ids = self._read.ids
         self._summary: tuple[str, int] | None = None
         self._jobs: list[Job] = []
+        self._wasted: list[Writing] = []
 
     async def begin(self, say: Callable[[int, str], None] | None = None) -> None:
         """Have the answers sampled, after a summary if one is due.
@@ -67,9 +76,14 @@ class Answering:
             job.gone = True
 
     async def whole(self) -> dict[str, Any]:
-        """Return the chat completion."""
+        """Return the chat completion.
+
+        Raises:
+            Unmet: A tool had to be called, and was not.
+            Busy: Too many requests wait for an answer to be written again.
+        """
         try:
-            found = await asyncio.gather(*(_written(job) for job in self._jobs))
+            found = await asyncio.gather(*(self._met(at) for at in range(len(self._jobs))))
         finally:
             self.leave()
         choices = [
@@ -81,6 +95,25 @@ class Answering:
         if self.request.return_token_ids:
             answer["prompt_token_ids"] = self._ids
         return answer
+
+    async def _met(self, at: int) -> Writing:
+        """Return an answer's writing, the first one that calls a tool where one has to be called."""
+        names = self.request.called
+        for attempt in range(1, ATTEMPTS + 1):
+            job = self._jobs[at]
+            writing = await _written(job)
+            if meets(job.text, names):
+                return writing
+            self._wasted.append(writing)
+            if attempt == ATTEMPTS or not job.params.temperature:
+                break  # greedy, it would be the same again
+            seed = int(digest(str(job.seed), f"attempt {attempt}")[:15], 16)
+            self._jobs[at] = replace(job, seed=seed, done=Future(), text="", said=0)
+            self.engine.submit([self._jobs[at]])
+        raise Unmet(
+            f"tool_choice wants a call, and what the model wrote, {attempt} times, is none (the last one ended with "
+            f"{writing.stop!r}): more max_tokens or another temperature may help."
+        )
 
     async def events(self, pieces: asyncio.Queue[tuple[int, str] | None]) -> AsyncIterator[str]:
         """Yield the events of a streamed chat completion.
@@ -114,7 +147,8 @@ class Answering:
                     yield delta(at, {"content": rest})
                 if calls := message.get("tool_calls"):
                     yield delta(at, {"tool_calls": [{"index": number, **call} for number, call in enumerate(calls)]})
-                more = {name: choice[name] for name in ("logprobs", "token_ids") if choice.get(name) is not None}
+                told_last = ("logprobs", "token_ids", "forced_positions")
+                more = {name: choice[name] for name in told_last if choice.get(name) is not None}
                 yield delta(at, {}, choice["finish_reason"], **more)
             told: dict[str, Any] = {}
             for name in ("prompt_token_ids", "context_summary"):
@@ -125,8 +159,11 @@ class Answering:
             if told:
                 yield event([], **told)
         except Exception as error:  # the status was sent already
-            yield f"data: {json.dumps({'error': _error(500, type(error).__name__, 'server_error'), **head})}\n\n"
-            raise
+            known = isinstance(error, Unmet)
+            told_error = _error(422, str(error), UNMET) if known else _error(500, type(error).__name__, "server_error")
+            yield f"data: {json.dumps({'error': told_error, **head})}\n\n"
+            if not known:
+                raise
         finally:
             whole.cancel()
             self.leave()
@@ -137,12 +174,14 @@ class Answering:
         key = self._read.key
         return {"id": f"chatcmpl-{key[:24]}", "object": kind, "created": int(time.time()), "model": self.engine.name}
 
-    def _usage(self, found: list[Writing]) -> dict[str, int]:
-        written = sum(len(each.tokens) for each in found) + (self._summary[1] if self._summary is not None else 0)
+    def _usage(self, found: list[Writing]) -> dict[str, Any]:
+        every = [*found, *self._wasted]
+        written = sum(len(each.tokens) for each in every) + (self._summary[1] if self._summary is not None else 0)
         return {
             "prompt_tokens": len(self._ids),
             "completion_tokens": written,
             "total_tokens": len(self._ids) + written,
+            "completion_tokens_details": {"forced_tokens": sum(len(each.forced) for each in every)},
         }
 
     def _choice(self, at: int, job: Job, writing: Writing) -> dict[str, Any]:
@@ -169,15 +208,19 @@ class Answering:
         choice: dict[str, Any] = {"index": at, "message": message, "finish_reason": reason, "logprobs": None}
         if self.request.logprobs:
             choice["logprobs"] = {
-                "content": [self._token(*pair) for pair in zip(writing.tokens, writing.logprobs, strict=True)]
+                "content": [
+                    {**self._token(token, score), "top_logprobs": [self._token(*each) for each in top]}
+                    for token, score, top in zip(writing.tokens, writing.logprobs, writing.top, strict=True)
+                ]
             }
         if self.request.return_token_ids:
             choice["token_ids"] = list(writing.tokens)
+            choice["forced_positions"] = list(writing.forced)
         return choice
 
     def _token(self, token: int, score: float) -> dict[str, Any]:
-        text = self.engine.codec.decode([token])
-        return {"token": text, "logprob": score, "bytes": list(text.encode()), "top_logprobs": []}
+        told = self.engine.token_bytes(token)
+        return {"token": told.decode("utf-8", "replace"), "logprob": score, "bytes": list(told)}
 
 
 async def _written(job: Job) -> Writing:
@@ -249,6 +292,8 @@ def chat_app(engine: ChatEngine, *, token: str | None = None) -> Any:
             return refuse(400, f"{where or 'body'}: {first['msg']}.", "invalid_request_error", where or None)
         except BadRequest as error:
             return refuse(400, str(error), error.code, error.param)
+        except Unmet as error:
+            return refuse(422, str(error), UNMET, "tool_choice")
         except Busy as error:
             return refuse(429, str(error), "rate_limit_exceeded")
 

@@ -26,9 +26,11 @@ class Writing:
         codec: Says what ends a thought.
         seed: Of the turn's draws.
         thought: Tokens of the thought, after which it is closed.
+        opening: Ids that the turn is made to begin with.
         tokens: Written so far, forced ones among them.
         logprobs: Of each; 0 of a forced one.
         forced: Their positions in ``tokens``.
+        top: For each the likeliest ones of its place, where ``params`` ask for them; none for a forced one.
         stop: Why it ended; empty while it has not.
     """
 
@@ -38,14 +40,17 @@ class Writing:
     codec: Codec
     seed: int = 0
     thought: int | None = None
+    opening: Sequence[int] = ()
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     forced: list[int] = field(default_factory=list)
+    top: list[list[tuple[int, float]]] = field(default_factory=list)
     stop: str = ""
 
     def __post_init__(self) -> None:
         """Begin before the first token."""
-        self._unseen = list(self.prompt)
+        self._unseen = [*self.prompt, *self.opening]
+        self._forcing = list(self.opening)  # of what the slot has not seen, the part that belongs to the turn
         if self.thought is not None and self.thought >= self.params.max_new_tokens:
             self.thought = None
 
@@ -65,19 +70,23 @@ class Writing:
         if not result.tokens:
             self.stop = result.stop
             return
-        if self.tokens:
-            self.forced += range(len(self.tokens), len(self.tokens) + len(self._unseen))
-            self.tokens += self._unseen
-            self.logprobs += [0.0] * len(self._unseen)
-        self._unseen = []
-        self.tokens += result.tokens
-        self.logprobs += result.logprobs
+        self.forced += range(len(self.tokens), len(self.tokens) + len(self._forcing))
+        self.tokens += [*self._forcing, *result.tokens]
+        self.logprobs += [*([0.0] * len(self._forcing)), *result.logprobs]
+        self.top += [*([] for _ in self._forcing), *result.top]
+        self._unseen, self._forcing = [], []
         if result.stop != "length" or self.chosen >= self.params.max_new_tokens:
             self.stop = result.stop
         elif self.thought is not None and self.chosen >= self.thought:
             self.thought = None
             if in_thought(self.codec.decode(self.tokens)):
-                self._unseen = self.codec.thought_end
+                self._unseen = self._forcing = self.codec.thought_end
+
+    def cut(self) -> None:
+        """Take the last token back."""
+        for each in (self.tokens, self.logprobs, self.top):
+            each.pop()
+        self.forced = [at for at in self.forced if at < len(self.tokens)]
 
 
 def write(engine: Engine, writings: Sequence[Writing]) -> None:

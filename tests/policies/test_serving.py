@@ -34,6 +34,15 @@ KNOBS = {"world": "umbrella", "horizon": 4}
 KEY = "sk-serving-test"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Models this small are no faster on two, and much slower where others want the second."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def runner():
     with Runner(ENV_ID, concurrency=6, env_kwargs=KNOBS, lockstep=True) as found:
@@ -299,9 +308,11 @@ def test_our_own_endpoint_streams_to_our_own_policy(runner, server, monkeypatch)
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}, 400, "nothing to"),
         ({"messages": [{"role": "user", "content": "x"}], "temperature": -1}, 400, "temperature"),
         ({"messages": [{"role": "user", "content": "x"}], "n": 9}, 400, "at most 4"),
-        ({"messages": [{"role": "user", "content": "x"}], "top_logprobs": 3}, 400, "top_logprobs is not supported"),
+        ({"messages": [{"role": "user", "content": "x"}], "top_logprobs": 3}, 400, "wants logprobs"),
+        ({"messages": [{"role": "user", "content": "x"}], "logit_bias": {"5": 1}}, 400, "logit_bias is not supported"),
         ({"messages": [{"role": "user", "content": "x"}], "stop": ["a"] * 5}, 400, "stop"),
-        ({"messages": [{"role": "user", "content": "x"}], "tool_choice": "required"}, 400, "tool_choice"),
+        ({"messages": [{"role": "user", "content": "x"}], "tool_choice": "required"}, 400, "no such tool"),
+        ({"messages": [{"role": "user", "content": "x"}], "tool_choice": "always"}, 400, "tool_choice"),
         ({"messages": [{"role": "user", "content": "x"}], "tools": [{}]}, 400, "no function"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "text": ""}]}]}, 400, "messages"),
         ({"messages": [{"role": "user", "content": "word " * 2000}]}, 400, "maximum context length"),
