@@ -356,6 +356,11 @@ def _merge(into: dict[str, Any], new: dict[str, Any], whole: tuple[str, ...] = (
     if new.get("loss", into.get("loss")) != into.get("loss"):
         for knob in ("clip_low", "clip_high", "aggregation", "aggregation_constant"):
             into.pop(knob, None)
+    # Of the two ways to train less than all weights, the one that is asked for takes the place of a preset's. Asked for
+    # together (where keys are put together that were given one by one) both stay, and are refused.
+    for one, other in (("lora_rank", "train_layers"), ("train_layers", "lora_rank")):
+        if whole and new.get(one) is not None:
+            into.pop(other, None)
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict) and key not in whole:
             _merge(into[key], value, whole)

@@ -1,3 +1,6 @@
+import ast
+import builtins
+import importlib
 import re
 from pathlib import Path
 
@@ -7,8 +10,13 @@ from typer.testing import CliRunner
 from thinkact.cli import app
 
 ROOT = Path(__file__).parents[2]
+IMPORTS = (ast.Import, ast.ImportFrom)
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = PYTHON.findall(README)
+DOCS = [
+    (page.name, block) for page in sorted((ROOT / "docs").glob("*.md")) for block in PYTHON.findall(page.read_text())
+]
 COMMANDS = sorted(
     {match[1] for match in re.finditer(r"^\s*(?:`)?thinkact (\w[\w-]*(?: (?:show|export))?)", README, re.M)}
 )
@@ -38,3 +46,20 @@ def test_make_targets_and_files_exist():
     assert set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)) <= targets
     for path in re.findall(r"`((?:sandbox|tools|envs|policies|leaderboard)/[\w/]+\.py)`", README):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize(("page", "block"), DOCS, ids=[f"{page}-{at}" for at, (page, _) in enumerate(DOCS)])
+def test_examples_of_the_docs_name_what_there_is(page, block):
+    """They are not run (some need a key, or minutes): every name is defined, and what is imported exists."""
+    tree = ast.parse(block)
+    defined = {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, IMPORTS)
+               for alias in node.names}  # fmt: skip
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    defined |= {node.id for node in names if isinstance(node.ctx, ast.Store)} | set(dir(builtins))
+    defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    defined |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    assert {node.id for node in names} <= defined
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("thinkact"):
+            module = importlib.import_module(str(node.module))
+            assert not [each.name for each in node.names if not hasattr(module, each.name)]

@@ -151,6 +151,12 @@ def test_every_estimator_can_be_chosen(name):
     assert make_config(overrides={"rl.estimator": name}).rl.estimator == name
 
 
+def test_one_way_to_train_less_takes_the_place_of_the_other():
+    assert make_config("default").model.train_layers is not None
+    chosen = make_config("default", overrides={"model.lora_rank": 16}).model
+    assert (chosen.lora_rank, chosen.train_layers) == (16, None)
+
+
 def test_another_estimator_does_not_inherit_options():
     assert make_config("default").rl.estimator_options == {"normalise": True}
     assert make_config("default", overrides={"rl.estimator": "rloo"}).rl.estimator_options == {}
