@@ -1,30 +1,33 @@
-"""What one optimiser step costs: our learner, the same with shared openings, and a plain Hugging Face step.
+"""What forward and backward of a training step cost: padded rows, packed rows, openings computed once.
 
-    python benchmarks/trainer.py --json --out benchmarks/results/trainer.json
-    python benchmarks/trainer.py --quick
+    python benchmarks/trainer.py --json --out benchmarks/results/trainer.json      under 5 minutes on two cores
+    python benchmarks/trainer.py --quick                                           the small model: does everything run?
 
-Every arm takes the same step on the same rows (policy gradient on sampled tokens, AdamW), in the same dtype and on the
-same threads, in a process of its own, so that its peak memory is its own:
+Every arm computes the gradient of the same loss (the clipped surrogate on sampled tokens) for the same rows with the
+same weights, dtype and threads:
 
-* plain: rows padded to the longest, `model(...)` with logits of every position over the whole vocabulary, a
-  log-softmax in fp32, four rows a pass; what trainers on Hugging Face models do by default.
-* learner: rows of like length together, logits of sampled tokens only.
-* learner, shared: as learner, what rows open with alike computed once, forward and backward (a prefix tree).
+* plain: rows padded to the longest, `model(...)` with logits of every position over the whole vocabulary, a log-softmax
+  in fp32, four rows a pass; what trainers on Hugging Face models do by default.
+* padded: our learner, rows of like length together, logits of sampled tokens only.
+* packed: the same without padding, attention by row.
+* shared: what rows open with alike computed once, forward and backward; the learner's default.
+* shared, selective: activations checkpointed, all but products and attention computed again.
 
-Workloads: groups of 8 attempts behind a prompt of 128 or 1,024 tokens, and episodes with continuations forked from
-every turn (vine), which share trunks. The arms take turns, round after round; figures are medians, and the losses
-of all arms are compared.
+Workloads: 8 attempts behind a prompt of 128 or 768 tokens, and an episode with continuations forked from its turns
+(vine, tree), which share trunks. The arms take turns in one process. Memory is the peak of the resident set above what
+the process held before, gradients included, the optimiser's state left out. Every gradient is compared with plain's, in
+the dtype that is measured and, on a small model, in fp32; one that differs is an error.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import platform
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -32,33 +35,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import thinkact
 from thinkact.policies.learner import Learner, Row
 from thinkact.policies.models import build_tiny, load_model
 
-ARMS = ("plain", "learner", "learner, shared")
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "padded": {"packed": False},
+    "packed": {"share_prefixes": False},
+    "shared": {},
+    "shared, selective": {"checkpointing": "selective"},
+}
+
+#: Largest difference to plain's gradient, relative to its norm. bf16 has 8 bits of mantissa; arms round differently.
+TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 
 
-def group_rows(rng: np.random.Generator, prompt: int, groups: int, size: int = 8, turns: int = 4) -> list[Row]:
-    """Attempts at the same tasks: a prompt, then turns of 24 sampled and 24 given tokens."""
-    rows = []
-    for _ in range(groups):
-        opening = rng.integers(10, 250, prompt)
-        for _ in range(size):
-            rows.append(_row(rng, opening, int(rng.integers(turns - 1, turns + 2))))
-    return rows
+def group_rows(rng: np.random.Generator, prompt: int, size: int = 8, turns: int = 4) -> list[Row]:
+    """Attempts at one task: a prompt, then turns of 24 sampled and 24 given tokens."""
+    opening = rng.integers(10, 250, prompt)
+    return [_row(rng, opening, int(rng.integers(turns - 1, turns + 2))) for _ in range(size)]
 
 
-def vine_rows(rng: np.random.Generator, prompt: int, episodes: int, turns: int = 8, forks: int = 2) -> list[Row]:
-    """Episodes, and continuations from their turns: those repeat the episode up to there as context."""
-    rows = []
-    for _ in range(episodes):
-        whole = _row(rng, rng.integers(10, 250, prompt), turns)
-        rows.append(whole)
-        for turn in range(1, turns):
-            at = prompt + 48 * turn
-            rows += [_row(rng, whole.ids[:at], turns - turn) for _ in range(forks)]
+def vine_rows(rng: np.random.Generator, prompt: int, turns: int = 6, forks: int = 2) -> list[Row]:
+    """An episode, and continuations from its turns: those repeat the episode up to there as context."""
+    whole = _row(rng, rng.integers(10, 250, prompt), turns)
+    rows = [whole]
+    for turn in range(1, turns):
+        rows += [_row(rng, whole.ids[: prompt + 48 * turn], turns - turn) for _ in range(forks)]
     return rows
 
 
@@ -73,133 +79,155 @@ def _row(rng: np.random.Generator, opening: Any, turns: int) -> Row:
 
 
 WORKLOADS = {
-    "group of 8, prompt 128": lambda rng, quick: group_rows(rng, 128, 1 if quick else 2),
-    "group of 8, prompt 1024": lambda rng, quick: group_rows(rng, 1024, 1),
-    "vine, 8 turns, 2 forks a turn": lambda rng, quick: vine_rows(rng, 128, 1),
+    "group of 8, prompt 128": lambda rng: group_rows(rng, 128),
+    "group of 8, prompt 768": lambda rng: group_rows(rng, 768),
+    "tree, 6 turns, 2 forks a turn": lambda rng: vine_rows(rng, 128),
 }
 
 
-class Plain:
-    """One step the usual way."""
-
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
-        self.model, self.dtype = model, dtype
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-
-    def step(self, rows: list[Row]) -> float:
-        total = sum(int(row.sampled.sum()) for row in rows)
-        loss_sum = 0.0
-        for first in range(0, len(rows), 4):
-            part = rows[first : first + 4]
-            longest = max(len(row.ids) for row in part)
-            ids, mask = torch.zeros(len(part), longest, dtype=torch.long), torch.zeros(len(part), longest)
-            weight, old = torch.zeros(len(part), longest), torch.zeros(len(part), longest)
-            for at, row in enumerate(part):
-                ids[at, : len(row.ids)] = torch.from_numpy(row.ids)
-                mask[at, : len(row.ids)] = torch.from_numpy(row.sampled.astype(np.float32))
-                weight[at, : len(row.ids)] = torch.from_numpy(row.advantage)
-                old[at, : len(row.ids)] = torch.from_numpy(row.logprob)
-            with torch.autocast("cpu", dtype=self.dtype, enabled=self.dtype != torch.float32):
-                logits = self.model(input_ids=ids).logits[:, :-1]
-            logp = logits.float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
-            ratio = (logp - old[:, 1:]).exp()
-            clipped = ratio.clamp(0.8, 1.28)
-            gain = torch.minimum(ratio * weight[:, 1:], clipped * weight[:, 1:])
-            loss = -(gain * mask[:, 1:]).sum() / total
-            loss.backward()
-            loss_sum += float(loss.detach())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return loss_sum
+def plain(model: Any, dtype: torch.dtype, rows: list[Row]) -> float:
+    """Forward and backward the usual way; return the loss."""
+    total = sum(int(row.sampled.sum()) for row in rows)
+    loss_sum = 0.0
+    for first in range(0, len(rows), 4):
+        part = rows[first : first + 4]
+        longest = max(len(row.ids) for row in part)
+        ids, mask = torch.zeros(len(part), longest, dtype=torch.long), torch.zeros(len(part), longest)
+        weight, old = torch.zeros(len(part), longest), torch.zeros(len(part), longest)
+        for at, row in enumerate(part):
+            ids[at, : len(row.ids)] = torch.from_numpy(row.ids)
+            mask[at, : len(row.ids)] = torch.from_numpy(row.sampled.astype(np.float32))
+            weight[at, : len(row.ids)] = torch.from_numpy(row.advantage)
+            old[at, : len(row.ids)] = torch.from_numpy(row.logprob)
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+        logp = logits.float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+        ratio = (logp - old[:, 1:]).exp()
+        clipped = ratio.clamp(0.8, 1.28)
+        gain = torch.minimum(ratio * weight[:, 1:], clipped * weight[:, 1:])
+        loss = -(gain * mask[:, 1:]).sum() / total
+        loss.backward()
+        loss_sum += float(loss.detach())
+    return loss_sum
 
 
-def arm(name: str, workload: str, model_name: str, dtype_name: str, threads: int, quick: bool) -> None:
-    """Serve one arm over the pipe: a line in, a step taken, a line out."""
-    torch.set_num_threads(threads)
+def gradient(name: str, model: Any, dtype: torch.dtype, rows: list[Row]) -> tuple[Tensor, dict[str, float]]:
+    """Return an arm's gradient, (parameters,), and what it cost."""
+    parameters = list(model.parameters())
+    found: list[Tensor] = []
+    computed = float("nan")
+    learner = None
+    if name != "plain":
+        learner = Learner(model, dtype=dtype, lr=0.0, max_grad_norm=float("inf"), **ARMS[name])
+        # Nothing moves, and no state of an optimiser is in the memory.
+        learner.optimizer = torch.optim.SGD(learner.parameters, lr=0.0)
+        learner.optimizer.register_step_pre_hook(lambda *_: found.append(_flat(parameters)))
+        computed = float(sum(batch.ids.numel() for batch in learner._batches(rows)))
+    before = _begin_of_peak()
+    wall, cpu = time.perf_counter(), time.process_time()
+    if learner is None:
+        loss = plain(model, dtype, rows)
+    else:
+        loss = learner.rl_step(rows)["loss"]
+    cost = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    # The copy for the comparison is made at the end of backward, when activations are gone.
+    cost |= {"memory_above_model_mb": _peak() - before, "computed_tokens": computed, "loss": loss}
+    if learner is None:
+        found.append(_flat(parameters))
+        model.zero_grad(set_to_none=True)
+    return found[0], cost
+
+
+def _flat(parameters: list[Any]) -> Tensor:
+    return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+
+
+def _begin_of_peak() -> float:
+    """Give free memory back, forget the peak so far, and return what is held, in MB."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the resident set's high-water mark becomes what it is now
+    return _status("VmRSS")
+
+
+def _peak() -> float:
+    return _status("VmHWM")
+
+
+def _status(name: str) -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+
+def compare(model: Any, dtype_name: str, rows: list[Row], rounds: int) -> dict[str, Any]:
+    """Run the arms on one workload, in turn, and compare their gradients with plain's."""
     dtype = torch.bfloat16 if dtype_name == "bf16" else torch.float32
-    tiny = build_tiny(["a b"], vocab_size=1024, hidden=320, layers=8, heads=5, seed=0) if model_name == "10m" else None
-    model: Any = (tiny or load_model(model_name)).model
-    rows = WORKLOADS[workload](np.random.default_rng(0), quick)
-    learner = Learner(model, dtype=dtype, lr=1e-6, share_prefixes=name.endswith("shared"))
-    plain = Plain(model, dtype) if name == "plain" else None
-    computed = sum(batch.ids.numel() for batch in learner._batches(rows))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"ready": len(rows), "tokens": computed, "rss_mb": before / 1024}), flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        loss = plain.step(rows) if plain else learner.rl_step(rows)["loss"]
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "loss": loss, "peak_mb": peak}), flush=True)
-
-
-def compare(workload: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Run the arms of one workload side by side, a step each in turn."""
-    children = {}
-    for name in ARMS:
-        command = [sys.executable, __file__, "--arm", name, workload, model, args.dtype, str(args.threads)]
-        child = subprocess.Popen(
-            [*command, "quick" if args.quick else "whole"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None
-        children[name] = (child, json.loads(child.stdout.readline()))
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in ARMS}
-    for _ in range(args.rounds + 1):  # the first one allocates
-        for name, (child, _) in children.items():
-            assert child.stdin is not None and child.stdout is not None
-            child.stdin.write("step\n")
-            child.stdin.flush()
-            found[name].append(json.loads(child.stdout.readline()))
-    for child, _ in children.values():
-        assert child.stdin is not None
-        child.stdin.close()
-        child.wait()
-    base = statistics.median(each["seconds"] for each in found["plain"][1:])
-    result: dict[str, Any] = {"rows": children["plain"][1]["ready"], "arms": {}}
-    for name, steps in found.items():
-        seconds = statistics.median(each["seconds"] for each in steps[1:])
-        first = children[name][1]
-        result["arms"][name] = {
+    costs: dict[str, list[dict[str, float]]] = {name: [] for name in ARMS}
+    differences: dict[str, float] = {}
+    for _ in range(rounds):
+        wanted = None
+        for name in ARMS:
+            found, cost = gradient(name, model, dtype, rows)
+            costs[name].append(cost)
+            wanted = found if wanted is None else wanted
+            differences[name] = float((found - wanted).norm() / wanted.norm())
+            if not differences[name] < TOLERANCE[dtype_name]:
+                raise SystemExit(f"{name}: its {dtype_name} gradient differs by {differences[name]:.2g} from plain's.")
+            del found
+    tokens = sum(len(row.ids) for row in rows)
+    arms: dict[str, Any] = {}
+    base = statistics.median(cost["seconds"] for cost in costs["plain"])
+    for name, each in costs.items():
+        seconds = statistics.median(cost["seconds"] for cost in each)
+        arms[name] = {
             "seconds": round(seconds, 3),
+            "cpu_seconds": round(statistics.median(cost["cpu_seconds"] for cost in each), 3),
+            "tokens_per_second": round(tokens / seconds, 1),
             "times_faster_than_plain": round(base / seconds, 2),
-            "computed_tokens": None if name == "plain" else first["tokens"],
-            "memory_above_model_mb": round(max(each["peak_mb"] for each in steps) - first["rss_mb"]),
-            "loss": round(steps[0]["loss"], 5),
+            "computed_tokens": None if name == "plain" else int(each[0]["computed_tokens"]),
+            "memory_above_model_mb": round(max(cost["memory_above_model_mb"] for cost in each)),
+            "gradient_difference": float(f"{differences[name]:.2g}"),
+            "loss": round(each[0]["loss"], 5),
         }
-    return result
+    return {"rows": len(rows), "tokens": tokens, "arms": arms}
+
+
+def small() -> Any:
+    """A model of ten million weights."""
+    return build_tiny(["a b"], vocab_size=1024, hidden=320, layers=8, heads=5, seed=0).model
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["--arm"]:
-        _, _, name, workload, model, dtype, threads, size = sys.argv
-        arm(name, workload, model, dtype, int(threads), size == "quick")
-        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["smollm2-135m", "10m"], help="names, folders, or '10m'")
+    parser.add_argument("--model", default="smollm2-135m", help="name or folder")
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1, help="medians are taken over")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--quick", action="store_true", help="one round on the small model")
+    parser.add_argument("--quick", action="store_true", help="the small model only")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, help="also write the JSON object to this file")
     args = parser.parse_args()
-    if args.quick:
-        args.models, args.rounds = ["10m"], 1
+    torch.set_num_threads(args.threads)
     record: dict[str, Any] = {
         "benchmark": "trainer",
         "thinkact": thinkact.__version__,
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {args.threads} threads",
-        "dtype": args.dtype,
         "models": {},
     }
-    for model in args.models:
-        record["models"][model] = {}
-        for workload in WORKLOADS:
-            found = record["models"][model][workload] = compare(workload, model, args)
-            shown = ", ".join(f"{name} {each['seconds']} s" for name, each in found["arms"].items())
-            print(f"{model}, {workload}: {shown}", file=sys.stderr if args.json else sys.stdout, flush=True)
+    plan = [("10m", "fp32", 1)] + ([] if args.quick else [(args.model, args.dtype, args.rounds)])
+    for name, dtype, rounds in plan:
+        model = small() if name == "10m" else load_model(name).model
+        warm = group_rows(np.random.default_rng(1), 64, size=2, turns=2)
+        for arm in ARMS:  # kernels and threads come up
+            gradient(arm, model, torch.bfloat16 if dtype == "bf16" else torch.float32, warm)
+        record["models"][name] = {"dtype": dtype, "rounds": rounds, "workloads": {}}
+        for workload, build in WORKLOADS.items():
+            found = compare(model, dtype, build(np.random.default_rng(0)), rounds)
+            record["models"][name]["workloads"][workload] = found
+            for arm, each in found["arms"].items():
+                shown = ", ".join(f"{key} {value}" for key, value in each.items())
+                print(f"{name}, {workload}, {arm}: {shown}", file=sys.stderr if args.json else sys.stdout, flush=True)
     text = json.dumps(record, indent=1)
     if args.out is not None:
         args.out.write_text(text + "\n")
