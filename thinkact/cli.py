@@ -305,6 +305,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML file with settings, over the preset.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="One setting key=value; repeatable.")] = None,
     ray: Annotated[int | None, typer.Option(help="Play batches on so many Ray workers (extra: ray).")] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Train on so many devices: GPUs, or processes where there is none.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every setting, check all parts, stop.")] = False,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
@@ -323,9 +326,10 @@ def train(
     thinkact train --set rl.lr=2e-5 --set rl.steps=40 --name longer
     thinkact train --model ./my-model --set env.kwargs.hops=1 --name mine
     thinkact train --resume --name mine    goes on with what was begun
+    thinkact train --devices 4             on four GPUs
     thinkact train --dry-run > my.toml     a file to edit, for --config
     """  # noqa: D301
-    from thinkact.cli_train import Request, dry_run_report, train_and_publish
+    from thinkact.cli_train import Request, dry_run_report, on_devices, train_and_publish
 
     request = Request.of(
         preset=preset,
@@ -341,6 +345,8 @@ def train(
     )
     if dry_run:
         raise typer.Exit(dry_run_report(request, as_json=as_json))
+    if on_devices(request, devices):
+        return
     train_and_publish(request, as_json=as_json)
 
 

@@ -187,6 +187,36 @@ class Published:
     site: Path | None = None
 
 
+def on_devices(request: Request, devices: int | None) -> bool:
+    """Do this process's part, where a run has several: start them all, or take part; False where it is to lead.
+
+    Raises:
+        UserError: A launcher started another number of processes than was asked for.
+        SystemExit: When interrupted, or the process that leads has said what is wrong.
+    """
+    size = int(os.environ.get("WORLD_SIZE") or 1)
+    launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    if not launched and (devices or 1) > 1:
+        from thinkact.policies.distributed_launch import launch
+
+        launch(devices or 1, sys.argv[1:])
+        return True
+    if devices is not None and devices != size:
+        raise UserError(f"The launcher started {size} processes: leave out --devices {devices}.")
+    if size == 1 or os.environ["RANK"] == "0":
+        return False
+    from thinkact.policies.distributed import FirstFailed
+    from thinkact.policies.training import Trainer
+
+    try:
+        Trainer(request.config, request.path, resume=request.resume).run()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except FirstFailed:
+        raise SystemExit(2) from None
+    return True
+
+
 def train_and_publish(request: Request, *, as_json: bool) -> None:
     """Run, then put the evaluations on the leaderboard and draw the curve.
 
