@@ -40,7 +40,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from learning_estimators_report import REFERENCE, Place, Run, draw, report
+from learning_estimators_report import REFERENCE, Place, Run, as_markdown, draw, report
 
 import thinkact
 from thinkact.envs.proof.env import ProofEnv
@@ -69,8 +69,6 @@ SMALL: dict[str, Any] = {
     "eval.tasks": 64,
     "threads": 1,
     "rl.group_size": 8,
-    "rl.updates": 2,
-    "rl.warmup_updates": 2,
     "rl.max_rows": None,
     "checkpoint_seconds": 3600.0,
 }
@@ -105,12 +103,12 @@ PLACES = {
         {
             **SMALL,
             "env.id": "thinkact/Proof-v0",
-            "env.kwargs": {"level": [1, 2], "source": "equation"},
-            "sample.max_new_tokens": 16, "sample.max_len": 768,
-            "sft.episodes": 360, "sft.epochs": 2, "sft.batch_episodes": 8,
+            "env.kwargs": {"level": 1, "source": "equation"},
+            "sample.max_new_tokens": 16, "sample.max_len": 512,
+            "sft.episodes": 240, "sft.epochs": 3, "sft.batch_episodes": 4,
             "rl.steps": 10, "rl.tasks_per_step": 6,
         },
-        {"env.id": _SET, "env.kwargs": {"level": [1, 2], "source": "equation", "tasks": 12}},
+        {"env.id": _SET, "env.kwargs": {"level": 1, "source": "equation", "tasks": 12}},
     ),
 }  # fmt: skip
 
@@ -264,14 +262,7 @@ def main() -> int:
     if args.json:
         print(text)
         return 0
-    for name, place in record["places"].items():
-        print(f"\n{name}, best {place['best_score']:.2f}: area, end score, end success, area - grpo, ahead, batches")
-        for arm, figures in place["arms"].items():
-            gap = figures.get("area_minus_grpo")
-            cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*figures[k]) for k in ("area", "score_end", "success_end")]
-            cells += ["{:+.3f} [{:+.3f}, {:+.3f}]".format(*gap) if gap else "-", str(figures.get("ahead_of_grpo", "-"))]
-            print(f"{arm:12s} {'  '.join(cells)}  {figures['batches_to_half_way'][0]:.1f}")
-        print("rank correlation with fidelity:", place.get("rank_correlation_with_fidelity"))
+    print(as_markdown(record))
     return 0
 
 

@@ -125,6 +125,42 @@ def fidelity(place: Place, arms: Sequence[str]) -> dict[str, float]:
     return {name: round(statistics.fmean(each[name].cosine for each in found), 4) for name in names if found}
 
 
+def as_markdown(record: dict[str, Any]) -> str:
+    """Return a table per place, as in ``docs/credit.md``."""
+
+    def cell(values: Sequence[float] | None, sign: str = "") -> str:
+        return "{:{s}.2f} [{:{s}.2f}, {:{s}.2f}]".format(*values, s=sign) if values else ""
+
+    lines: list[str] = []
+    for name, place in record["places"].items():
+        lines += [
+            f"\n`{name}` (at best {place['best_score']:.2f}; rank correlation with fidelity "
+            f"{place.get('rank_correlation_with_fidelity', 'not known')}):\n",
+            "| | seeds | score at the end | success at the end | area | area - `grpo` | ahead | batches to half-way |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        for arm, figures in place["arms"].items():
+            ahead = "{} of {}".format(*figures["ahead_of_grpo"]) if "ahead_of_grpo" in figures else ""
+            cells = [
+                f"`{arm}`",
+                str(len(figures["seeds"])),
+                *(cell(figures[kind]) for kind in ("score_end", "success_end", "area")),
+                cell(figures.get("area_minus_grpo"), "+"),
+                ahead,
+                f"{figures['batches_to_half_way'][0]:.1f}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "\nOver places, area minus that of `grpo` (IQM):\n",
+        "| | places | seeds | |",
+        "| --- | --- | --- | --- |",
+    ]
+    for arm, figures in record["over_places"].items():
+        gap = cell(figures["area_minus_grpo"], "+")
+        lines.append(f"| `{arm}` | {', '.join(figures['places'])} | {len(figures['seeds'])} | {gap} |")
+    return "\n".join(lines)
+
+
 def draw(record: dict[str, Any], path: Path) -> None:
     """Draw the mean score of every batch, a panel per place."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
