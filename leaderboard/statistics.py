@@ -20,7 +20,6 @@ from thinkact.policies.episode import Episode
 
 #: All intervals are 95 % unless they say otherwise.
 LEVEL = 0.95
-Z = NormalDist().inv_cdf(0.975)
 #: Fewer templates than this (in effect: unequal ones count for less) cannot carry an interval; tasks do then.
 MIN_TEMPLATES = 8
 _RESAMPLES = 4_000

@@ -207,8 +207,6 @@ WORLDS: dict[str, Callable[[int], World]] = {
     "lucky": lucky,
     "stopping": stopping,
 }
-#: Those whose reward comes many turns after the act that earned it.
-DELAYED = ("umbrella", "key-door", "bifurcation", "repair", "inventory")
 
 
 def make_world(name: str, horizon: int) -> World:

@@ -128,7 +128,7 @@ def holiday_rule(rng: random.Random) -> Literal["sunday", "closed"] | Span:
     return rng.choice(("sunday", "closed", span(rng)))
 
 
-def prices(rng: random.Random, today: date, city: str, *, tiers: bool) -> Prices:
+def prices(rng: random.Random, city: str, *, tiers: bool) -> Prices:
     """Draw a price list; with ``tiers`` weekends and the city's public holidays cost more."""
 
     def row(least: int) -> tuple[int, int, int]:

@@ -38,9 +38,6 @@ _QUESTIONS = {
 }
 _MORE = re.compile(r"\n?\[\d+-\d+ of \d+; go on at offset (\d+)\]$")
 
-#: An expert's steps: it yields calls, is sent observations, and returns what it found out.
-Calls = Generator[str, str, str | None]
-
 
 class NotFound(Exception):
     """A page that the answer needs was not to be found, or not to be read."""

@@ -129,7 +129,7 @@ def _draft(
     hours = replace(hours, holiday=draw.holiday_rule(rng) if "holidays" in extras else None, city=city, news=news)
     if hours.holiday is None:
         hours = replace(hours, city="")
-    prices = draw.prices(rng, today, city, tiers=kind == "price" and ("holidays" in extras or today.weekday() >= 5))
+    prices = draw.prices(rng, city, tiers=kind == "price" and ("holidays" in extras or today.weekday() >= 5))
     asked = Asked(kind, rng.randrange(3))
     turning = turning_day(asked, hours, today)
     if turning is None:
@@ -213,7 +213,7 @@ def _decoys(
         # What is wrong has no rules beyond the week: whoever trusts it reads nothing but it.
         for _ in range(1000):
             hours = draw.hours(rng, today, style, dated=False, last=asked.kind == "last")
-            prices = draw.prices(rng, today, "", tiers=False)
+            prices = draw.prices(rng, "", tiers=False)
             wrong = replace(world, hours=hours, prices=prices, holidays=(), notices=())
             if answer_of(asked, wrong) != right:
                 return wrong
@@ -267,7 +267,7 @@ class _Site:
             hours = draw.hours(rng, self._today, style, dated=year is not None, last=rng.random() < 0.3)
             self.add(hours_title(lang, name), hours_text(style, hours, year))
             if year is not None and rng.random() < 0.3:
-                self.add(prices_title(lang, name), prices_text(style, draw.prices(rng, self._today, "", tiers=False)))
+                self.add(prices_title(lang, name), prices_text(style, draw.prices(rng, "", tiers=False)))
 
     def shuffled(self) -> tuple[Document, ...]:
         pages = list(self._pages)

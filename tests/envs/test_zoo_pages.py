@@ -125,7 +125,7 @@ def test_other_pages_read_back(lang: Any) -> None:
     rng, style = random.Random(3), Style(lang, "table")
     for at in range(30):
         today = date(2031, 1, 1) + timedelta(days=rng.randrange(330))
-        prices = draw.prices(rng, today, "Corhaven", tiers=at % 2 == 0)
+        prices = draw.prices(rng, "Corhaven", tiers=at % 2 == 0)
         assert read_prices(prices_text(style, prices), lang) == prices
         notices = draw.notices(rng, today, today, at % 3 > 0, full=at % 3 == 1)
         assert read_news(news_text(style, notices), lang) == list(notices)

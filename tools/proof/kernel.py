@@ -29,11 +29,6 @@ class Step(NamedTuple):
     symbols: Symbols
     premises: tuple[Step, ...]
 
-    @property
-    def provable(self) -> bool:
-        """Whether this is a statement, not a piece of syntax."""
-        return self.symbols[0] == PROVABLE
-
 
 def substitute(symbols: Symbols, replace: Mapping[str, Symbols]) -> Symbols:
     """Replace variables by strings of symbols, all at once.
