@@ -32,10 +32,6 @@ app = typer.Typer(
 app.add_typer(board_app, name="leaderboard")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(sandbox_app, name="sandbox")
-app.command("credit-bench")(credit_bench)
-app.command("film")(film)
-app.command("serve")(serve)
-app.command("submit")(submit)
 
 EnvId = Annotated[str, typer.Argument(help="For example thinkact/FactbookQA-v0; see `thinkact envs`.")]
 PolicyOption = Annotated[str, typer.Option("--policy", help=common.POLICY_HELP)]
@@ -356,6 +352,13 @@ def doctor(as_json: JsonOption = False) -> None:
     from thinkact.cli_doctor import report
 
     raise typer.Exit(report(as_json=as_json))
+
+
+# Here, so that --help lists them after what a newcomer needs first.
+app.command("submit")(submit)
+app.command("serve")(serve)
+app.command("film")(film)
+app.command("credit-bench")(credit_bench)
 
 
 def main(args: list[str] | None = None) -> None:
