@@ -2,12 +2,15 @@
 
     python benchmarks/browser.py --json --out benchmarks/results/browser.json --browsergym-python PATH
     python benchmarks/browser.py --quick
+    python benchmarks/browser.py --profile --only thinkact/Shop-v0
 
 Measured, each in this one run: on ten tasks of MiniWoB the milliseconds of a reset and of a step, for text alone and
 with a screenshot beside it (what BrowserGym always takes), and the same of BrowserGym (its defaults, and without its
 waits) where an interpreter that has it is named; in thinkact's own applications steps per second of one environment
 with real mouse and keyboard input, played by the expert, and reset, cold and from the warm pool; memory of a context
-when 16 are open; with --soak N, and nothing else then, memory and processes over N steps. PATH is the Python of a
+when 16 are open; with --soak N, and nothing else then, memory and processes over N steps; with --profile, and nothing
+else then, where the CPU time of a step goes. Beside each application's CPU time of a step stands that of a bare click
+and soft navigation over the protocol alone, ``raw_cdp_cpu_ms`` (see browser_profile.py). PATH is the Python of a
 virtual environment of its own: python -m venv V && V/bin/pip install browsergym-core browsergym-miniwob miniwob psutil.
 """
 
@@ -28,6 +31,7 @@ from typing import Any
 
 import gymnasium as gym
 import psutil
+from browser_profile import profile, raw
 from sandbox_parts import machine
 
 import thinkact
@@ -209,12 +213,14 @@ def own_app(env_id: str, episodes: int) -> dict[str, Any]:
             stepped.append(milliseconds)
             conversation.messages += [Message("assistant", action), Message("tool", text)]
             ended = terminated or truncated
+    raw_cpu = raw(env, 10 * episodes, Meter())
     env.close()
     return {
         "reset_pooled_ms": spread(resets),
         "reset_cpu_ms": round(1e3 * in_resets.seconds / len(resets), 2),
         "step_ms": spread(stepped),
         "step_cpu_ms": round(1e3 * in_steps.seconds / len(stepped), 2),
+        "raw_cdp_cpu_ms": round(raw_cpu, 2),
         "steps_per_second": round(1e3 * len(stepped) / sum(stepped), 1),
         "steps_per_second_per_core": round(len(stepped) / in_steps.seconds, 1),
         "steps_per_second_per_core_with_resets": round(len(stepped) / (in_steps.seconds + in_resets.seconds), 1),
@@ -336,7 +342,8 @@ def told(found: dict[str, Any], started: float, options: argparse.Namespace) -> 
     text = json.dumps(found, indent=2)
     if options.out is not None:
         options.out.write_text(text + "\n", encoding="utf-8")
-    print(text if options.json else json.dumps(found["soak" if options.soak else "bars"], indent=2))
+    part = "soak" if options.soak else "profile" if options.profile else "bars"
+    print(text if options.json else json.dumps(found[part], indent=2))
     return 0
 
 
@@ -350,12 +357,21 @@ def main() -> int:
     parser.add_argument(
         "--soak", type=int, default=0, metavar="N", help="take N steps and look for growth; nothing else"
     )
+    parser.add_argument("--profile", action="store_true", help="where the CPU time of a step goes; nothing else")
     options = parser.parse_args()
     steps, episodes = (3, 3) if options.quick else (8, 20)
     started = time.time()
     found: dict[str, Any] = {"machine": machine(), "load": os.getloadavg()[0], "quick": options.quick}
     if options.soak:
         found["soak"] = soak(options.only, options.soak)
+        return told(found, started, options)
+    if options.profile:
+        found["profile"] = {}
+        for env_id in options.only:
+            say(f"profile of {env_id} …")
+            env = opened(env_id, split="eval")
+            found["profile"][env_id] = {**profile(env, episodes), "raw_cdp_cpu_ms": round(raw(env, 50, Meter()), 2)}
+            env.close()
         return told(found, started, options)
     say("MiniWoB …")
     found["miniwob"] = {"text": miniwob(steps, False), "with_screenshot": miniwob(steps, True)}

@@ -17,7 +17,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 Handler = Callable[[Any], Any]
 
@@ -109,8 +109,7 @@ class Connection(asyncio.Protocol):
         """Begin to read and to write."""
         loop = asyncio.get_running_loop()
         self._reader, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(self.process.output, "rb", 0))
-        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(self.process.input, "wb", 0))
-        self._writer = cast(asyncio.WriteTransport, writer)
+        self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(self.process.input, "wb", 0))
 
     def session(self, name: str) -> Session:
         """Return the session of this name; its events go there from now on."""

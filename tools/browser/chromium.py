@@ -80,7 +80,7 @@ class Browser(Emitter):
         self.session = connection.root
         self._contexts: dict[str, Context] = {}
         self._closing = False
-        connection.lost = lambda: self.emit("disconnected", self)
+        connection.lost = self._lost
 
     @classmethod
     async def launch(cls, command: Sequence[str], *, frames: bool) -> Browser:
@@ -149,6 +149,9 @@ class Browser(Emitter):
     def forget(self, context: Context) -> None:
         """Know a context no more."""
         self._contexts.pop(context.name, None)
+
+    def _lost(self) -> None:
+        self.emit("disconnected", self)
 
     def _on_attached(self, event: Mapping[str, Any]) -> None:
         info, name = event["targetInfo"], event["sessionId"]
@@ -287,17 +290,16 @@ class Page(Emitter):
     def drawing(self) -> Iterator[None]:
         """Let the page have frames as long as it is waited for: what it does may depend on them."""
         loop = asyncio.get_running_loop()
+        timers = [] if self.frames is None else [loop.call_later(FRAME, lambda: tick())]
 
         def tick() -> None:
-            nonlocal timer
             self.frame()
-            timer = loop.call_later(FRAME, tick)
+            timers[0] = loop.call_later(FRAME, tick)
 
-        timer = None if self.frames is None else loop.call_later(FRAME, tick)
         try:
             yield
         finally:
-            if timer is not None:
+            for timer in timers:
                 timer.cancel()
 
     async def screenshot(self) -> bytes:

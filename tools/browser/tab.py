@@ -97,8 +97,10 @@ class Tab:
             ("Network.responseReceived", self._on_response),
         ):
             self.cdp.on(event, handler)
-        tree, _ = await asyncio.gather(self.cdp.send("Page.getFrameTree"), self.cdp.send("Network.enable"))
+        enabled = self.cdp.send("Network.enable")
+        tree = await self.cdp.send("Page.getFrameTree")
         self._frame = tree["frameTree"]["frame"]["id"]
+        await enabled
 
     @property
     def busy(self) -> bool:
