@@ -105,28 +105,52 @@ def test_a_run_in_several_processes_is_the_run_in_one(tmp_path, changes):
     assert found == weights
 
 
-class Kills(Quiet):
-    """Kills a worker after each batch."""
-
-    crew = None
-
-    def figures(self, stage, step, values):
-        if stage == "rl":
-            os.kill(self.crew.pids[0], signal.SIGKILL)
-
-
-def test_a_run_whose_workers_are_killed_is_the_same_run(tmp_path, monkeypatch):
-    weights, rows, _ = train(tmp_path / "whole", **{"rollout.processes": 2})
-    reporter, made = Kills(), ProcessCrew.__init__
+@pytest.fixture
+def crews(monkeypatch):
+    """The crews that are made from now on."""
+    found, made = [], ProcessCrew.__init__
 
     def keep(crew, *args, **options):
         made(crew, *args, **options)
-        reporter.crew = crew
+        found.append(crew)
 
     monkeypatch.setattr(ProcessCrew, "__init__", keep)
-    found, others, all_rows = train(tmp_path / "killed", reporter, **{"rollout.processes": 2})
+    return found
+
+
+class After(Quiet):
+    """Does something after each batch."""
+
+    def __init__(self, do):
+        self.do = do
+
+    def figures(self, stage, step, values):
+        if stage == "rl":
+            self.do()
+
+
+def test_a_run_whose_workers_are_killed_is_the_same_run(tmp_path, crews):
+    weights, rows, _ = train(tmp_path / "whole", **{"rollout.processes": 2})
+    kills = After(lambda: os.kill(crews[-1].pids[0], signal.SIGKILL))
+    found, others, all_rows = train(tmp_path / "killed", kills, **{"rollout.processes": 2})
     assert (found, others) == (weights, rows)
     assert sum(row.get("worker_deaths", 0) for row in all_rows) >= 2
+
+
+def test_a_run_that_is_interrupted_while_others_play_leaves_none_of_them(tmp_path, crews):
+    pids = []
+
+    def interrupt():
+        pids.extend(crews[-1].pids)
+        raise KeyboardInterrupt
+
+    changes = {"rollout.processes": 2, "rollout.max_staleness": 2, "rl.tis_cap": 2.0}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, After(interrupt), **changes)
+    assert len(pids) == 2 and not crews[-1].pids
+    for pid in pids:  # waited for, so that the numbers are nobody's
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_each_process_has_its_part():
