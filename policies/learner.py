@@ -221,7 +221,8 @@ class Learner:
     def _states(self, batch: Batch) -> Tensor:
         inputs: dict[str, Any] = {} if batch.packed is None else {"packed": batch.packed}
         around = nullcontext if batch.packed is None else partial(attending, self._trunk)
-        with self._precision(), around(), checkpointed(self._trunk, self.checkpointing, around):
+        kind = self.checkpointing if torch.is_grad_enabled() else "none"
+        with self._precision(), around(), checkpointed(self._trunk, kind, around):
             states: Tensor = self._trunk(
                 input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **inputs
             ).last_hidden_state[batch.where]  # (N, E)
