@@ -39,6 +39,16 @@ def answer(secret: int, number: int) -> str:
     return "correct" if number == secret else "higher" if number < secret else "lower"
 
 
+def secret_of(task: int) -> int:
+    """The number behind a task, the same for both sides."""
+    return random.Random(task).randint(1, 10)
+
+
+def peak_mb() -> float:
+    """Largest resident set of this process, and of the largest of its children beside it."""
+    return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+
+
 class Guess:
     """Guess-the-number as TRL wants environments: public methods are tools."""
 
@@ -114,7 +124,7 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
     from trl import GRPOConfig, GRPOTrainer
 
     torch.set_num_threads(options["threads"])
-    torch.manual_seed(0)
+    torch.manual_seed(options["seed"])
     # "default": what GRPOConfig does by itself. The others: one dtype throughout, memory spent for speed.
     chosen: dict[str, Any] = {
         "default": {},
@@ -122,8 +132,7 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
         "bf16": {"bf16": True, "gradient_checkpointing": False},
     }[arm]
     group, prompts = options["group"], options["prompts"]
-    rng = random.Random(1)
-    secrets = [rng.randint(1, 10) for _ in range(max(64, prompts))]
+    secrets = [secret_of(task) for task in options["tasks"]]
     data = Dataset.from_dict(
         {"prompt": [[{"role": "user", "content": PROMPT}] for _ in secrets], "secret": secrets},
     )
@@ -134,7 +143,9 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
         max_completion_length=options["completion"],
         max_tool_calling_iterations=options["turns"],
         max_steps=options["steps"],
-        learning_rate=1e-5,
+        learning_rate=options["lr"],
+        shuffle_dataset=False,
+        seed=options["seed"],
         logging_steps=1,
         report_to="none",
         save_strategy="no",
@@ -177,15 +188,15 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
         return out
 
     trainer._generate, trainer._generate_single_turn = timed_generate, counted_single
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     trainer.train()
     logged = [row for row in trainer.state.log_history if "reward" in row]
     return {
         **{name: [round(value, 2) for value in values] for name, values in spent.items()},
         "score": [round(float(row["reward"]), 3) for row in logged],
         "calls_per_rollout": [round(float(row.get("tools/call_frequency", -1.0)), 2) for row in logged],
-        "rss_before_mb": round(before / 1024),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "rss_before_mb": round(before),
+        "peak_rss_mb": round(peak_mb()),
     }
 
 

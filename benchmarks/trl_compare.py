@@ -3,6 +3,7 @@
     python benchmarks/trl_compare.py --setup                 once: a virtual environment with TRL, and the warm model
     python benchmarks/trl_compare.py --json --out benchmarks/results/trl.json
     python benchmarks/trl_compare.py --quick                 2 rollouts, one step an arm: does everything run?
+    python benchmarks/trl_compare.py --learn 40 --seeds 5 --json --out benchmarks/results/trl_learn.json
 
 Workload: guess a number from 1 to 10 with a tool that says higher, lower or correct; 2 tasks × 8 attempts, at most 6
 tool turns and 256 tokens behind the prompt; SmolLM2-135M after 24 steps of imitation (as it comes it never calls a
@@ -14,6 +15,11 @@ TRL's arms: `default` leaves precision and gradient checkpointing at GRPOConfig'
 dtype throughout and no checkpointing, which is TRL at its fastest. Ours: `fp32`, and `bf16` arithmetic over fp32
 weights. The median of the steps after the first counts, the first where there is only one. Arms that are done are kept
 in `--runs` and not measured again.
+
+`--learn K` takes K steps with each seed on both sides: the same warm model, tasks in the same order, attempts, budgets,
+learning rate, and GRPO's credit; both let the rate fall linearly. Recorded are success and seconds of every step.
+`final` is the mean success of the last quarter of the steps, over seeds; `seconds_to_final_of_trl_...` when the mean
+over as many steps first reaches TRL's. A run, one arm with one seed, that is done is kept in `--runs`.
 """
 
 from __future__ import annotations
@@ -22,19 +28,20 @@ import argparse
 import json
 import os
 import platform
-import random
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar
 
 ARM_SCRIPT = Path(__file__).with_name("trl_arm.py")
 CACHE = Path.home() / ".cache" / "thinkact-bench"
 ARMS = ("trl default", "trl fp32", "trl bf16", "thinkact fp32", "thinkact bf16")
+LEARNING = ("trl bf16", "thinkact bf16")
 WARM_STEPS = 24
 
 
@@ -72,7 +79,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     from thinkact.tools import Tool, ToolContext, ToolResult
 
     sys.path.insert(0, str(ARM_SCRIPT.parent))
-    from trl_arm import PROMPT, answer
+    from trl_arm import PROMPT, answer, peak_mb, secret_of
 
     class GuessArguments(BaseModel):
         number: int = Field(description="your guess, from 1 to 10")
@@ -113,7 +120,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             # A message without a call is the model's last one, as it is for TRL.
             limits = Limits(max_turns=options["turns"] + 1, max_invalid=1)
             task = Task(id=task_id, family=self.family, split=split, seed=seed, prompt=PROMPT, limits=limits)
-            return task, random.Random(seed).randint(1, 10)
+            return task, secret_of(seed)
 
         def _begin(self, task: Task, hidden: int) -> None:
             self._tool.secret, self._tool.right = hidden, False
@@ -126,7 +133,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
 
     gym.register("bench/Guess-v0", entry_point=GuessEnv)
     torch.set_num_threads(options["threads"])
-    torch.manual_seed(0)
+    torch.manual_seed(options["seed"])
     dtype = torch.bfloat16 if dtype_name == "bf16" else torch.float32
     loaded = load_model(model_path)
     rollouts = options["group"] * options["prompts"]
@@ -147,12 +154,21 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
         overrides={
             "model.dtype": dtype_name,
             "model.train_layers": None,
-            "rl": {"estimator": "grpo", "loss": "clip_higher", "lr": 1e-5, "updates": 1, "max_rows": None},
+            "rl": {
+                **{"estimator": "grpo", "loss": "clip_higher", "lr": options["lr"], "updates": 1, "max_rows": None},
+                **{"steps": options["steps"], "warmup_updates": 0},
+            },
         }
     )
-    learner = Learner(loaded.model, dtype=dtype, lr=1e-5, batch_tokens=config.batch_tokens, share_prefixes=True)
+    learner = Learner(
+        loaded.model,
+        dtype=dtype,
+        lr=options["lr"],
+        batch_tokens=config.batch_tokens,
+        checkpointing=config.checkpointing,
+    )
     reinforcer = Reinforcer(config, learner, lambda step: step)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mb()
     found: dict[str, list[float]] = {
         name: []
         for name in (
@@ -164,8 +180,10 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
         for step in range(options["steps"]):
             start = time.perf_counter()
             policy.sync()
-            tasks = runner.sample_tasks(options["prompts"], step)
-            episodes = runner.run(make_jobs(tasks, trials=options["group"], seed=step, prefix=f"{step}"), policy)
+            first = step * options["prompts"]
+            tasks = [f"train/{task}" for task in options["tasks"][first : first + options["prompts"]]]
+            seed = 1000 * options["seed"] + step
+            episodes = runner.run(make_jobs(tasks, trials=options["group"], seed=seed, prefix=f"{step}"), policy)
             played = time.perf_counter()
             learned = reinforcer.learn(episodes, step)
             end = time.perf_counter()
@@ -185,13 +203,13 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
                 found[name].append(value)
     return {
         **found,
-        "rss_before_mb": round(before / 1024),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "rss_before_mb": round(before),
+        "peak_rss_mb": round(peak_mb()),
     }
 
 
-def measure(arm: str, options: dict[str, Any], python: Path, warm: Path) -> dict[str, Any]:
-    """Run an arm in a process of its own."""
+def run(arm: str, options: dict[str, Any], python: Path, warm: Path) -> dict[str, Any]:
+    """Run an arm in a process of its own; return what it says of its steps."""
     whose, which = arm.split()
     program = [python, ARM_SCRIPT, "step"] if whose == "trl" else [sys.executable, __file__, "--arm-of-ours"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options["threads"]), "TOKENIZERS_PARALLELISM": "false"}
@@ -200,6 +218,27 @@ def measure(arm: str, options: dict[str, Any], python: Path, warm: Path) -> dict
     )
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
     steps: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+    return steps
+
+
+def kept(file: Path | None, options: dict[str, Any], made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what an earlier run with the same options left in the file; else make it, and leave it there."""
+    if file is not None and file.is_file():
+        before = json.loads(file.read_text())
+        if before["options"] == options:
+            figures: dict[str, Any] = before["figures"]
+            return figures
+    found = made()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        work = file.with_suffix(".part")
+        work.write_text(json.dumps({"options": options, "figures": found}))
+        work.replace(file)
+    return found
+
+
+def measured(steps: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of an arm's steps."""
     counted = slice(1, None) if len(steps["seconds"]) > 1 else slice(None)
     seconds, tokens = statistics.median(steps["seconds"][counted]), statistics.median(steps["sampled_tokens"][counted])
     return {
@@ -228,6 +267,33 @@ def compared(arms: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def learned(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return success per step and when it was reached, by arm; see the module's head."""
+    out: dict[str, Any] = {}
+    window = max(1, len(next(iter(runs.values()))[0]["score"]) // 4)
+    for arm, seeds in runs.items():
+        success = [statistics.mean(each) for each in zip(*(found["score"] for found in seeds), strict=True)]
+        seconds = [statistics.mean(each) for each in zip(*(found["seconds"] for found in seeds), strict=True)]
+        out[arm] = {
+            "success": [round(value, 3) for value in success],
+            "seconds": [round(value, 2) for value in accumulate(seconds)],
+            "final": round(statistics.mean(success[-window:]), 3),
+            "final_by_seed": [round(statistics.mean(found["score"][-window:]), 3) for found in seeds],
+            "peak_rss_mb": max(found["peak_rss_mb"] for found in seeds),
+            "runs": seeds,
+        }
+    for other in (arm for arm in runs if arm.startswith("trl")):
+        for mine in (arm for arm in runs if arm.startswith("thinkact")):
+            curve, clock = out[mine]["success"], out[mine]["seconds"]
+            means = [statistics.mean(curve[at - window : at]) for at in range(window, len(curve) + 1)]
+            reached = next((clock[at + window - 1] for at, v in enumerate(means) if v >= out[other]["final"]), None)
+            out[mine][f"seconds_to_final_of_{other.replace(' ', '_')}"] = reached
+            out[mine][f"share_of_the_time_of_{other.replace(' ', '_')}"] = (
+                None if reached is None else round(reached / out[other]["seconds"][-1], 3)
+            )
+    return out
+
+
 def main() -> int:
     if sys.argv[1:2] == ["--arm-of-ours"]:
         print("RESULT " + json.dumps(ours(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))), flush=True)
@@ -240,6 +306,9 @@ def main() -> int:
     parser.add_argument("--python", type=Path, default=CACHE / "trl" / "bin" / "python", help="one that has TRL")
     parser.add_argument("--model", type=Path, default=CACHE / "guess-warm", help="folder of the warm model")
     parser.add_argument("--runs", type=Path, default=Path("runs/trl"), help="folder of arms that are done")
+    parser.add_argument("--learn", type=int, metavar="K", help="success over K steps on both sides")
+    parser.add_argument("--seeds", type=int, default=3, help="with --learn")
+    parser.add_argument("--lr", type=float, default=1e-5)
     parser.add_argument("--quick", action="store_true", help="2 rollouts, one step, at most 3 turns; nothing is kept")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, help="also write the JSON object to this file")
@@ -247,21 +316,25 @@ def main() -> int:
     setup(args.python, args.model)
     if args.setup:
         return 0
-    options = {"group": 8, "prompts": 2, "turns": 6, "completion": 256, "steps": args.steps, "threads": args.threads}
+    options = {"group": 8, "prompts": 2, "turns": 6, "completion": 256, "threads": args.threads, "lr": args.lr}
     if args.quick:
-        options |= {"group": 2, "prompts": 1, "turns": 3, "completion": 96, "steps": 1}
-    args.runs.mkdir(parents=True, exist_ok=True)
+        options |= {"group": 2, "prompts": 1, "turns": 3, "completion": 96}
+    steps = args.learn or (1 if args.quick else args.steps)
+    chosen = args.arm or (LEARNING if args.learn else ARMS)
     arms: dict[str, Any] = {}
-    for arm in args.arm or ARMS:
-        kept = args.runs / f"{arm.replace(' ', '-')}.json"
-        if not args.quick and kept.is_file() and json.loads(kept.read_text())["options"] == options:
-            arms[arm] = json.loads(kept.read_text())["figures"]
-        else:
-            arms[arm] = measure(arm, options, args.python, args.model)
-            if not args.quick:
-                kept.write_text(json.dumps({"options": options, "figures": arms[arm]}))
-        shown = {name: value for name, value in arms[arm].items() if name != "steps"}
-        print(f"{arm}: {shown}", file=sys.stderr if args.json else sys.stdout, flush=True)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for seed in range(args.seeds if args.learn else 1):
+        tasks = [10_000 * seed + at for at in range(steps * options["prompts"])]
+        for arm in chosen:
+            mine = {**options, "steps": steps, "seed": seed, "tasks": tasks}
+            name = f"learn-{arm}-{seed}" if args.learn else arm
+            file = None if args.quick else args.runs / f"{name.replace(' ', '-')}.json"
+            found = kept(file, mine, partial(run, arm, mine, args.python, args.model))
+            runs.setdefault(arm, []).append(found)
+            arms[arm] = measured(found)
+            shown = {key: value for key, value in arms[arm].items() if key != "steps"}
+            print(f"{name}: {shown}", file=sys.stderr if args.json else sys.stdout, flush=True)
+    options["steps"] = steps
     import torch
     import transformers
 
@@ -275,13 +348,12 @@ def main() -> int:
         "transformers": transformers.__version__,
         "machine": f"{platform.machine()}, {args.threads} threads",
         "options": options,
-        "arms": arms,
-        "compared": compared(arms),
+        **({"learning": learned(runs)} if args.learn else {"arms": arms, "compared": compared(arms)}),
     }
     text = json.dumps(record, indent=1)
     if args.out is not None:
         args.out.write_text(text + "\n")
-    print(text if args.json else json.dumps(record["compared"], indent=1))
+    print(text if args.json else json.dumps(record["learning" if args.learn else "compared"], indent=1))
     return 0
 
 
