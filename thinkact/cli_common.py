@@ -85,16 +85,20 @@ def explain(error: BaseException) -> str | None:
             return f"No space left on the device{where}. Nothing finished is lost: make room and run it again."
         if isinstance(cause, OSError) and cause.filename is not None:
             return f"{cause.filename}: {cause.strerror}"
+        if isinstance(cause, ImportError) and "pip install" in str(cause):
+            return str(cause)
+        if isinstance(cause, ModuleNotFoundError) and cause.name and cause.name.split(".")[0] in _EXTRAS:
+            extra = _EXTRAS[cause.name.split(".")[0]]
+            return f'{cause.name} is not installed: pip install "thinkact[{extra}]", or make setup.'
+        if isinstance(cause, ValueError) and str(cause).startswith("THINKACT_"):
+            return str(cause)  # a variable of ours with a value that does not exist
         cause = cause.__cause__
-    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] in _EXTRAS:
-        extra = _EXTRAS[error.name.split(".")[0]]
-        return f'{error.name} is not installed: pip install "thinkact[{extra}]", or make setup.'
     return None
 
 
 _EXTRAS = {name: "train" for name in ("torch", "transformers", "safetensors", "gguf", "peft", "matplotlib")}
 _EXTRAS |= {name: "corpus" for name in ("selectolax", "pypdf", "markdown_it")}
-_EXTRAS |= {name: "browser" for name in ("playwright", "uvicorn", "starlette", "PIL")}
+_EXTRAS |= {name: "browser" for name in ("uvicorn", "starlette", "PIL")}
 _EXTRAS |= {"tensorboard": "train", "tokenizers": "train", "huggingface_hub": "train", "docker": "docker"}
 _EXTRAS |= {"starlette": "serve", "uvicorn": "serve"}
 

@@ -28,12 +28,14 @@ async def _site(
 
 def browser() -> Seen:
     """Start a browser, read a page, click in it, and try an address that must not exist."""
-    for module in ("playwright", "uvicorn"):
-        if importlib.util.find_spec(module) is None:
-            return Seen(False, f"{module} is not installed", fix="pip install 'thinkact[browser]'")
+    if importlib.util.find_spec("uvicorn") is None:
+        return Seen(False, "uvicorn is not installed", fix="pip install 'thinkact[browser]'")
     from thinkact.tools.browser import BrowserFault, BrowserHandle, find_chrome
 
-    fix = "sudo apt-get install chromium-headless-shell (or: playwright install chromium; or THINKACT_CHROME=PATH)"
+    fix = (
+        "sudo apt-get install chromium-headless-shell "
+        "(or: pip install playwright && playwright install chromium; or THINKACT_CHROME=PATH)"
+    )
     try:
         program = find_chrome()
     except BrowserFault as error:

@@ -24,8 +24,8 @@ from thinkact.tools.browser import BrowserFault, BrowserOptions, find_chrome
 def _lacking():
     if importlib.util.find_spec("miniwob") is None:
         return "the pages are not here: pip install --no-deps miniwob==1.1.0"
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright is not here: pip install 'thinkact[browser]'"
+    if importlib.util.find_spec("uvicorn") is None:
+        return "uvicorn is not here: pip install 'thinkact[browser]'"
     try:
         find_chrome()
     except BrowserFault as error:

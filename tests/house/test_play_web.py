@@ -16,8 +16,8 @@ PLACES = {"shop.test": "http://127.0.0.1:1", "mail.test": "http://127.0.0.1:2"}
 
 
 def _browser_lacking():
-    if importlib.util.find_spec("miniwob") is None or importlib.util.find_spec("playwright") is None:
-        return "MiniWoB's pages or playwright are not here"
+    if importlib.util.find_spec("miniwob") is None or importlib.util.find_spec("uvicorn") is None:
+        return "MiniWoB's pages or uvicorn are not here"
     try:
         find_chrome()
     except BrowserFault as error:

@@ -49,7 +49,7 @@ def find_chrome(*, headful: bool = False) -> str:
                     return str(program)
     raise BrowserFault(
         "there is no Chromium here: `sudo apt-get install chromium-headless-shell` (Debian), "
-        "`playwright install chromium`, or the path of one in THINKACT_CHROME."
+        "`pip install playwright && playwright install chromium`, or the path of one in THINKACT_CHROME."
     )
 
 

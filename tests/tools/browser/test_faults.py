@@ -93,6 +93,22 @@ def test_a_page_that_hangs_for_ever_can_be_left(browse):
     assert page.lines == [page.lines[0]] and "link" in page.lines[0]
 
 
+def test_a_page_that_hangs_in_a_frame_only_delays_its_neighbours(browse):
+    page = browse(
+        "<p>here</p><button onclick='requestAnimationFrame(() => { for(;;); })'>b</button>",
+        options={"action_timeout": 1.5},
+    )
+    other = browse("<button onclick='requestAnimationFrame(() => this.textContent += 1)'>n</button>")
+    hanging = threading.Thread(target=page.do, args=("click",), kwargs={"ref": "e1"})
+    hanging.start()
+    for n in range(5):
+        other.do("click", ref="e1")
+        assert other.text == f'URL: http://shop.test/\nTitle: \nFocus: button [e1]\n\n- button [e1] "n{"1" * (n + 1)}"'
+    hanging.join(60)
+    assert page.kind is None and "ran too long and was stopped" in page.text and "here" in page.lines
+    assert other.do("click", ref="e1").endswith('"n111111"')
+
+
 def test_a_storm_of_dialogs_ends(browse):
     page = browse("<p>here</p><button onclick='for(let i = 0;; i++) alert(i)'>b</button>", options={"max_tabs": 1})
     page.do("click", ref="e1")

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from thinkact.tools.browser import host as hosts
+
 
 async def slow(text, seconds=0.25):
     await asyncio.sleep(seconds)
@@ -90,3 +92,34 @@ def test_a_stream_of_events_is_not_waited_for(browse):
     page = browse(pages, options={"action_timeout": 2})
     page.do("click", ref="e1")
     assert page.lines[0] == "end"
+
+
+FRAMED = """<button id=b onmousemove="this.textContent = 'moved'">b</button><p id=p>start</p>
+<div style='height:3000px'></div><p id=q>below</p><script>
+b.onclick = () => requestAnimationFrame(() => {
+    p.textContent = 'a frame';
+    setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => p.textContent = 'and two')), 200);
+});
+new IntersectionObserver((all) => { if (all.some((each) => each.isIntersecting)) q.textContent = 'met'; }).observe(q);
+addEventListener('scroll', () => { document.title = 'scrolled'; });
+</script>"""
+
+
+def played(page):
+    shown = [page.text, page.do("hover", ref="e1"), page.do("click", ref="e1"), page.do("wait_for", text="and two")]
+    page.do("scroll", direction="bottom")
+    return [*shown, page.do("wait_for", text="met"), page.handle.screenshot()]
+
+
+def test_pages_do_the_same_whether_frames_are_asked_for_or_come_by_themselves(browse, monkeypatch):
+    asked = played(browse(FRAMED))
+    hosts.shut_down()
+    monkeypatch.setattr(hosts, "shell", lambda program: False)
+    try:
+        assert played(browse(FRAMED)) == asked
+    finally:
+        hosts.shut_down()
+    for told, shown in zip(asked[1:], ("moved", "a frame", "and two", "met"), strict=False):
+        assert shown in told
+    assert "scrolled" in asked[4]
+    assert asked[5].startswith(b"\x89PNG")
