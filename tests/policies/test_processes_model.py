@@ -33,8 +33,9 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def keep_threads():
+def one_thread():
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
