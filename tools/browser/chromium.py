@@ -186,10 +186,11 @@ class Context(Emitter):
         Raises:
             TargetClosed: It went away at once.
         """
-        where = {"url": "about:blank", "browserContextId": self.name}
-        size = {"width": self._window["width"], "height": self._window["height"]}
-        drawn = {} if self.browser.frames is None else {"enableBeginFrameControl": True}
-        made = await self._send("Target.createTarget", {**where, **size, **drawn})
+        where: dict[str, Any] = {"url": "about:blank", "browserContextId": self.name}
+        if self.browser.frames is not None:  # every page of the shell is a window of its own
+            size = {"width": self._window["width"], "height": self._window["height"]}
+            where |= {"enableBeginFrameControl": True, **size}
+        made = await self._send("Target.createTarget", where)
         return await self._page(made["targetId"])
 
     async def cookies(self) -> list[dict[str, Any]]:
