@@ -49,7 +49,7 @@ def launch(devices: int, arguments: Sequence[str]) -> None:
         how = "failed; what it printed says why"
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
-            how = f"was ended by {name}" + ("; was there enough memory?" if name == "SIGKILL" else "")
+            how = f"was ended by {name}" + (" (was there enough memory?)" if name == "SIGKILL" else "")
         raise LostProcess(
             f"Process {rank} of {devices} {how}. The others were ended. Go on with --resume, on any number of devices."
         ) from None
