@@ -336,6 +336,6 @@ def checked(make: Callable[[], Any]) -> Any:
     try:
         return make()
     except ModuleNotFoundError as error:
-        raise common.UserError(str(error)) from error
+        raise common.UserError(common.explain(error) or str(error)) from error
     except ValueError as error:
         raise common.UserError(str(error)) from error

@@ -39,6 +39,7 @@ class Request:
         file: Path | None,
         settings: dict[str, Any],
         ray: int | None = None,
+        processes: str | None = None,
         resume: bool,
         runs: Path,
         board: Path | None,
@@ -56,6 +57,8 @@ class Request:
             overrides["seed"] = seed
         if ray is not None:
             overrides["rollout.ray_workers"] = ray
+        if processes is not None:
+            overrides["rollout.processes"] = int(processes) if processes.isdecimal() else processes
         kept = runs / (name or preset) / "config.json"
         if resume and kept.is_file() and preset == "default" and file is None and not overrides:
             config = _kept(kept)
@@ -83,6 +86,7 @@ def dry_run_report(request: Request, *, as_json: bool) -> int:
     checks = {
         "environment": _check_environment(request.config),
         "model": _check_model(request.config.model.name),
+        "workers": _check_workers(request.config),
         "run": _check_folder(request),
     }
     fine = all(ok for ok, _ in checks.values())
@@ -166,6 +170,14 @@ def _check_model(name: str) -> tuple[bool, str]:
     return True, f"{name}: not here yet; it will be fetched, which needs a network"
 
 
+def _check_workers(config: TrainConfig) -> tuple[bool, str]:
+    if config.rollout.ray_workers is None:
+        return True, "batches are played on this machine, without Ray"
+    if importlib.util.find_spec("ray") is None:
+        return False, 'rollout.ray_workers needs Ray: pip install "thinkact[ray]"'
+    return True, f"{config.rollout.ray_workers} of Ray"
+
+
 def _check_folder(request: Request) -> tuple[bool, str]:
     begun = (request.path / "config.json").is_file()
     if begun and not request.resume:
@@ -228,12 +240,9 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
     config = request.config
     for arm in config.arms:
         check_env(arm.id or config.env.id, {**arm.kwargs, "split": config.eval.split})
-    ok, detail = _check_model(config.model.name)
-    if not ok:
-        raise UserError(detail)
-    ok, detail = _check_folder(request)
-    if not ok:
-        raise UserError(detail)
+    for ok, detail in (_check_model(config.model.name), _check_workers(config), _check_folder(request)):
+        if not ok:
+            raise UserError(detail)
     err.print(
         f"{request.name}: {config.model.name} on {config.env.id}. Ctrl-C stops it, --resume goes on.", highlight=False
     )

@@ -1,3 +1,4 @@
+import importlib.util
 import io
 import json
 from pathlib import Path
@@ -154,11 +155,18 @@ def test_a_fault_tells_the_reason_behind_it():
     from thinkact.envs import EnvironmentFault
     from thinkact.sandbox import SandboxUnavailable
 
-    try:
-        raise EnvironmentFault("reset failed") from SandboxUnavailable("install bubblewrap")
-    except EnvironmentFault as fault:
-        assert explain(fault) == "install bubblewrap"
-    assert explain(EnvironmentFault("ours")) is None
+    def explained(reason):
+        try:
+            raise EnvironmentFault("reset failed") from reason
+        except EnvironmentFault as fault:
+            return explain(fault)
+
+    assert explained(SandboxUnavailable("install bubblewrap")) == "install bubblewrap"
+    assert explained(ImportError("it needs more: pip install more")) == "it needs more: pip install more"
+    missing = ModuleNotFoundError("No module named 'uvicorn.main'", name="uvicorn.main")
+    assert "uvicorn.main is not installed: pip install" in explained(missing)
+    assert explained(ValueError("THINKACT_SANDBOX=dokker: no such backend")).startswith("THINKACT_SANDBOX=dokker")
+    assert explained(ValueError("ours")) is explained(ImportError("ours")) is explain(EnvironmentFault("ours")) is None
 
 
 def test_key_value_pairs_are_json_lists_or_text():
@@ -229,11 +237,18 @@ def test_dry_run_prints_everything_and_trains_nothing(run):
     code, text, checks = run(
         "train", "--preset", "tiny", "--set", f"env.id={FACTBOOK}", "--set", "env.kwargs={}", "--dry-run"
     )
-    assert code == 0 and "group_size" in text and checks.count("✓") == 3
+    assert code == 0 and "group_size" in text and checks.count("✓") == 4
     assert not Path("runs").exists()
     code, text, _ = run("train", "--model", "./none", "--dry-run", "--json")
     report = json.loads(text)
     assert code == 2 and not report["checks"]["model"]["ok"] and report["config"]["rl"]["steps"]
+
+
+def test_what_is_missing_is_told_before_anything_is_played(run, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else real(name, *rest))
+    assert "thinkact[ray]" in one_line(run("train", "--preset", "tiny", "--ray", "2")[2])
+    assert not Path("runs").exists()
 
 
 def test_the_clock_starts_at_nothing_ends_at_everything_and_learns_the_pace():
