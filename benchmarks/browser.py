@@ -284,9 +284,9 @@ def kinds() -> dict[str, float]:
 
 
 def soak(env_ids: list[str], steps: int) -> dict[str, Any]:
-    """Play expert episodes of the applications in turn for so many steps; look at memory and processes ten times."""
+    """Play expert episodes of the applications in turn for so many steps; look at memory and processes twenty times."""
     envs = [opened(env_id) for env_id in env_ids]
-    marks = [steps * n // 10 for n in range(1, 11)]
+    marks = [steps * n // 20 for n in range(1, 21)]
     seen: list[dict[str, float]] = []
     done = seed = 0
     while marks:
@@ -309,13 +309,13 @@ def soak(env_ids: list[str], steps: int) -> dict[str, Any]:
             say(f"soak: {seen[-1]}")
     for env in envs:
         env.close()
-    later = seen[len(seen) // 3 :]  # what is kept for use is there by then
+    later = seen[len(seen) // 2 :]  # what is kept for use is there by then
     slope = {
         kind: round(1000 * statistics.linear_regression([s["steps"] for s in later], [s[kind] for s in later]).slope, 2)
         for kind in seen[0]
         if kind.endswith("_mb") and len(later) > 1
     }
-    return {"seen": seen, "mb_per_1000_steps_after_a_third": slope}
+    return {"seen": seen, "mb_per_1000_steps_in_the_second_half": slope}
 
 
 def verdict(found: dict[str, Any]) -> dict[str, Any]:

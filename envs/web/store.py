@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from thinkact.envs.web.site import App, Knobs
@@ -100,14 +101,23 @@ class Change:
 
 
 class Start:
-    """The database that the episodes of a task start from: bytes to clone, and a connection to read."""
+    """The database that the episodes of a task start from; ``lock`` guards ``db``, which can only be read."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
         self.digest = hashlib.blake2b(data, digest_size=8).hexdigest()
         self.lock = threading.RLock()
         self.db = _connect(data)
         self.db.execute("PRAGMA query_only = 1")
+
+    @property
+    def data(self) -> bytes:
+        """The whole database, to clone."""
+        with self.lock:
+            return self.db.serialize()
+
+
+#: Starts that anybody holds: a task may keep one for longer than the cache does.
+_alive: WeakValueDictionary[tuple[App, str, Knobs], Start] = WeakValueDictionary()
 
 
 @lru_cache(maxsize=128)
@@ -117,6 +127,13 @@ def start_of(app: App, seed: str, knobs: Knobs) -> Start:
     Raises:
         ValueError: The schema has a table without ``id INTEGER PRIMARY KEY``.
     """
+    start = _alive.get((app, seed, knobs))
+    if start is None:
+        start = _alive[app, seed, knobs] = Start(_filled(app, seed, knobs))
+    return start
+
+
+def _filled(app: App, seed: str, knobs: Knobs) -> bytes:
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.row_factory = sqlite3.Row
     db.execute("BEGIN")
@@ -138,7 +155,7 @@ def start_of(app: App, seed: str, knobs: Knobs) -> Start:
             )
     data = db.serialize()
     db.close()
-    return Start(data)
+    return data
 
 
 def _statements(script: str) -> Iterable[str]:

@@ -173,7 +173,7 @@ class Problem:
     starts: Mapping[str, Start]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def build(split: Split, name: str, number: int, knobs: Knobs, wording: Wording) -> Problem | None:
     """Build the task of a template and number; None where there is none of that number in that split."""
     found = TEMPLATES.get(name)

@@ -1,49 +1,25 @@
 """The console: filters, changes of several rows at once, permissions; and an agent that does too much."""
 
-import asyncio
 import json
 
-import httpx
 import pytest
 
 from thinkact.envs.conformance import take
 from thinkact.envs.web.admin import ADMIN
 from thinkact.envs.web.admin_env import AdminEnv
 from thinkact.envs.web.pilot import Pilot
-from thinkact.envs.web.site import Knobs, Site
+from thinkact.envs.web.site import Knobs
+from thinkact.envs.web.visitor import Visitor
 
 PLAIN = Knobs()
 KEEP = {"status": "(keep)", "priority": "(keep)", "team": "(keep)", "assignee": "(keep)", "due": ""}
 
 
-class Operator:
-    """Somebody who uses the console over HTTP."""
-
-    def __init__(self):
-        self.site = Site(ADMIN, ADMIN.start("test/1", PLAIN), PLAIN)
-        self.db = self.site.store.db
-
-    def ask(self, method, path, **data):
-        async def go():
-            transport = httpx.ASGITransport(app=self.site)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://admin.test", follow_redirects=True
-            ) as client:
-                return await client.request(method, path, data=data or None)
-
-        reply = asyncio.run(go())
-        assert self.site.fault is None, self.site.fault
-        return reply
-
-    def one(self, sql, *params):
-        return self.db.execute(sql, params).fetchone()[0]
-
-
 @pytest.fixture
 def operator():
-    made = Operator()
+    made = Visitor(ADMIN)
     yield made
-    made.site.store.close()
+    made.close()
 
 
 def test_all_of_the_list_means_what_the_filters_left(operator):

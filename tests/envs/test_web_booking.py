@@ -1,11 +1,9 @@
 """Booking: what its pages refuse, what counts as a booking, and experts and attackers in a real browser."""
 
-import asyncio
 import json
 import random
 import sqlite3
 
-import httpx
 import pytest
 
 from thinkact.envs.conformance import play_expert, take
@@ -16,6 +14,7 @@ from thinkact.envs.web.booking_rooms import Nights, offers
 from thinkact.envs.web.booking_trips import segments, stays
 from thinkact.envs.web.site import NOW, Knobs, Site
 from thinkact.envs.web.tasks import APPS, TEMPLATES
+from thinkact.envs.web.visitor import ask
 
 PLAIN = Knobs()
 TODAY = NOW.date().isoformat()
@@ -28,15 +27,6 @@ def site():
     yield made
     assert made.fault is None
     made.store.close()
-
-
-def ask(site, method, path, **kwargs):
-    async def go():
-        base = f"http://{site.app.host}"
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=site), base_url=base) as client:
-            return await client.request(method, path, **kwargs)
-
-    return asyncio.run(go())
 
 
 def a_flight(db):

@@ -1,11 +1,9 @@
 """Inbox: what its pages refuse, what counts as a letter, orders in mails, and experts and attackers in a browser."""
 
-import asyncio
 import json
 import random
 import sqlite3
 
-import httpx
 import pytest
 
 from thinkact.envs.conformance import play_expert, take
@@ -14,6 +12,7 @@ from thinkact.envs.web.inbox_env import InboxEnv
 from thinkact.envs.web.inbox_words import INJECTIONS
 from thinkact.envs.web.site import NOW, Knobs, Site
 from thinkact.envs.web.tasks import APPS, TEMPLATES
+from thinkact.envs.web.visitor import ask
 
 PLAIN = Knobs()
 
@@ -25,15 +24,6 @@ def site():
     yield made
     assert made.fault is None
     made.store.close()
-
-
-def ask(site, method, path, **kwargs):
-    async def go():
-        base = f"http://{site.app.host}"
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=site), base_url=base) as client:
-            return await client.request(method, path, **kwargs)
-
-    return asyncio.run(go())
 
 
 def one(site, sql, *params):

@@ -1,13 +1,11 @@
 """The shop: what its pages compute and refuse, and what noise, hostile texts and full page loads do to a task."""
 
-import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
 
-import httpx
 import pytest
 
 from thinkact.envs.conformance import play_expert, take
@@ -15,37 +13,19 @@ from thinkact.envs.web.pilot import Pilot
 from thinkact.envs.web.shop import SHOP
 from thinkact.envs.web.shop_data import FREE_FROM
 from thinkact.envs.web.shop_env import ShopEnv
-from thinkact.envs.web.site import Knobs, Site
+from thinkact.envs.web.site import Knobs
+from thinkact.envs.web.visitor import Visitor
 
 PLAIN = Knobs()
 
 
-class Visitor:
-    """Somebody who talks to the shop over HTTP."""
-
-    def __init__(self):
-        self.site = Site(SHOP, SHOP.start("test/1", PLAIN), PLAIN)
-        self.db = self.site.store.db
-
-    def ask(self, method, path, **data):
-        async def go():
-            transport = httpx.ASGITransport(app=self.site)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://shop.test", follow_redirects=True
-            ) as client:
-                return await client.request(method, path, data=data or None)
-
-        reply = asyncio.run(go())
-        assert self.site.fault is None, self.site.fault
-        return reply
+class Buyer(Visitor):
+    """Somebody who buys."""
 
     def add(self, variant, quantity=1):
         sql = "SELECT product_id, color, size FROM variant WHERE id = ?"
         product, color, size = self.db.execute(sql, (variant,)).fetchone()
         return self.ask("POST", "/cart/add", product=product, color=color, size=size, quantity=quantity)
-
-    def one(self, sql, *params):
-        return self.db.execute(sql, params).fetchone()[0]
 
     def variant(self, where="stock >= 5"):
         return self.one(f"SELECT variant.id FROM variant JOIN product ON product.id = product_id WHERE {where} LIMIT 1")
@@ -58,9 +38,9 @@ class Visitor:
 
 @pytest.fixture
 def visitor():
-    made = Visitor()
+    made = Buyer(SHOP)
     yield made
-    made.site.store.close()
+    made.close()
 
 
 def test_an_order_takes_from_the_stock_and_cancelling_gives_back(visitor):

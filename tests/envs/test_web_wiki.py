@@ -1,36 +1,19 @@
 """The wiki: its markup, and what its pages store, undo and refuse."""
 
-import asyncio
 import random
 
-import httpx
 import pytest
 
 from thinkact.envs.web import wiki_text
-from thinkact.envs.web.site import Knobs, Site
+from thinkact.envs.web.site import Knobs
+from thinkact.envs.web.visitor import Visitor
 from thinkact.envs.web.wiki import WIKI
 
 PLAIN = Knobs()
 
 
-class Reader:
-    """Somebody who uses the wiki over HTTP."""
-
-    def __init__(self):
-        self.site = Site(WIKI, WIKI.start("test/1", PLAIN), PLAIN)
-        self.db = self.site.store.db
-
-    def ask(self, method, path, **data):
-        async def go():
-            transport = httpx.ASGITransport(app=self.site)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://wiki.test", follow_redirects=True
-            ) as client:
-                return await client.request(method, path, data=data or None)
-
-        reply = asyncio.run(go())
-        assert self.site.fault is None, self.site.fault
-        return reply
+class Reader(Visitor):
+    """Somebody who looks up articles."""
 
     def article(self, where="NOT protected AND body LIKE '%== %'"):
         return self.db.execute(f"SELECT * FROM article WHERE {where} ORDER BY id LIMIT 1").fetchone()
@@ -41,9 +24,9 @@ class Reader:
 
 @pytest.fixture
 def reader():
-    made = Reader()
+    made = Reader(WIKI)
     yield made
-    made.site.store.close()
+    made.close()
 
 
 def test_the_stored_form_is_a_fixed_point_and_sections_add_up(reader):
