@@ -254,7 +254,7 @@ class Host:
 def _waits(task: asyncio.Task[Lease], place: Place) -> bool:
     """Tell whether a spare waits where an episode begins."""
     made = task.done() and not task.cancelled() and task.exception() is None
-    return made and task.result().place == place
+    return made and task.result().place.shell == place.shell
 
 
 def _seen(task: asyncio.Task[Any]) -> None:
