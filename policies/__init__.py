@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from thinkact.policies.endpoint import EndpointPolicy
     from thinkact.policies.hf import HFPolicy
     from thinkact.policies.process import ProcessPolicy
+    from thinkact.policies.process_runner import ProcessRunner
     from thinkact.policies.training import Trainer
 
 _LAZY = {
     "EndpointPolicy": "thinkact.policies.endpoint",
     "HFPolicy": "thinkact.policies.hf",
     "ProcessPolicy": "thinkact.policies.process",
+    "ProcessRunner": "thinkact.policies.process_runner",
     "Trainer": "thinkact.policies.training",
 }
 
@@ -28,6 +30,7 @@ __all__ = [
     "Job",
     "NullPolicy",
     "ProcessPolicy",
+    "ProcessRunner",
     "RandomPolicy",
     "Runner",
     "Trainer",

@@ -216,10 +216,7 @@ class Crew(ABC, Generic[W]):
                             waiting.appendleft(lost)
                             replays[lost] += 1
                         if starts > MAX_STARTS * self.size or (lost is not None and replays[lost] > MAX_REPLAYS):
-                            raise WorkersLost(
-                                f"{deaths} workers died, the last one: {event.value}. Is there enough memory for "
-                                f"{self.size} of them? Fewer, or fewer episodes at once, take less."
-                            )
+                            raise WorkersLost(f"{deaths} workers died, the last one: {event.value}")
         return Outcome([done[number] for number in range(len(tasks))], deaths)
 
     def _forget(self, worker: W) -> int | None:

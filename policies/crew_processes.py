@@ -110,7 +110,7 @@ class ProcessCrew(Crew[_Process]):
                 kind, value = worker.line.recv()
             except (EOFError, OSError, pickle.UnpicklingError):
                 worker.process.join(GRACE_S)
-                yield Event(worker, "lost", f"exit code {worker.process.exitcode}")
+                yield Event(worker, "lost", _end_of(worker.process.exitcode))
                 continue
             if kind == "episode":
                 worker.told[value.id] = value
@@ -135,6 +135,14 @@ class ProcessCrew(Crew[_Process]):
         """End all workers. Idempotent."""
         super().close()
         self._shared.close()
+
+
+def _end_of(code: int | None) -> str:
+    """Say how a worker ended, and what to do about it."""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}. Is there enough memory? Fewer processes, or fewer episodes at once, take less."
+    return f"ended with code {code}. What it printed says why; a script needs if __name__ == '__main__'."
 
 
 def _context() -> BaseContext:

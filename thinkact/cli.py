@@ -304,6 +304,9 @@ def train(
     devices: Annotated[
         int | None, typer.Option(min=1, help="Train on so many devices: GPUs, or processes where there is none.")
     ] = None,
+    processes: Annotated[
+        str | None, typer.Option(metavar="N", help="Play them in so many processes here; auto: one per core.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every setting, check all parts, stop.")] = False,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
@@ -335,6 +338,7 @@ def train(
         file=config,
         settings=common.pairs(settings or (), "--set"),
         ray=ray,
+        processes=processes,
         resume=resume,
         runs=runs,
         board=board,
