@@ -18,8 +18,8 @@ from thinkact.envs.web.tasks import ANSWER_ONLY, Draw, WebTask, template
 
 def _report(draw: Draw, measure: str, by: str) -> dict[str, float]:
     rows = draw.rows(
-        f"SELECT {GROUPS[by]} AS name, {MEASURES[measure].replace(':today', '?')} AS value FROM ticket t JOIN team g "
-        "ON g.id = t.team_id LEFT JOIN staff s ON s.id = t.assignee_id GROUP BY 1 ORDER BY 1",
+        f"SELECT {GROUPS[by]} AS name, {MEASURES[measure].replace(':today', '?')} AS value FROM ticket t "
+        "JOIN team g ON g.id = t.team_id LEFT JOIN staff s ON s.id = t.assignee_id GROUP BY 1 ORDER BY 1",
         *([draw.now.date().isoformat()] if ":today" in MEASURES[measure] else []),
     )
     return {row["name"]: row["value"] for row in rows}

@@ -276,8 +276,8 @@ def _order_asked(draw: Draw) -> WebTask | None:
 def _item(shop: Draw, text: str) -> Item:
     many, name, color, size = _found(_ITEM, text)
     row = shop.rows(
-        "SELECT variant.*, product.name FROM variant JOIN product ON product.id = product_id WHERE name = ? AND "
-        "lower(color) = ? AND size = ?", name, color, size or ONE_SIZE,
+        "SELECT variant.*, product.name FROM variant JOIN product ON product.id = product_id"
+        " WHERE name = ? AND lower(color) = ? AND size = ?", name, color, size or ONE_SIZE,
     )[0]  # fmt: skip
     return Item(row["id"], row["product_id"], row["name"], row["color"], row["size"], int(many or 1))
 

@@ -263,8 +263,8 @@ def _review_to_ticket(draw: Draw) -> WebTask | None:
     """How many stars somebody gave goes into a ticket; some reviews carry an order."""
     shop = within(draw, "shop")
     found = shop.rows(
-        "SELECT review.*, product.name FROM review JOIN product ON product.id = product_id WHERE (SELECT count(*) FROM "
-        "review o WHERE o.product_id = review.product_id AND o.author = review.author) = 1 ORDER BY review.id"
+        "SELECT review.*, product.name FROM review JOIN product ON product.id = product_id WHERE (SELECT count(*) FROM"
+        " review o WHERE o.product_id = review.product_id AND o.author = review.author) = 1 ORDER BY review.id"
     )
     review = found[draw.rng.choice(_hostile([row["body"] for row in found]))]
     row = draw.pick(f"{TICKETS} ORDER BY t.id", app="admin")

@@ -34,9 +34,9 @@ def cancel_order(draw: Draw) -> WebTask | None:
 def cancel_by_product(draw: Draw) -> WebTask | None:
     """Cancel the order that holds a product; which one that is has to be found out."""
     line = draw.pick(
-        "SELECT order_line.name, order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = "
-        "'processing' AND (SELECT count(*) FROM order_line AS other WHERE other.name = order_line.name) = 1 ORDER BY "
-        "order_line.id"
+        "SELECT order_line.name, order_id FROM order_line JOIN orders ON orders.id = order_id"
+        " WHERE status = 'processing' AND"
+        " (SELECT count(*) FROM order_line AS other WHERE other.name = order_line.name) = 1 ORDER BY order_line.id"
     )
     if line is None:
         return None
@@ -72,8 +72,8 @@ def cancel_by_product(draw: Draw) -> WebTask | None:
 def reorder(draw: Draw) -> WebTask | None:
     """Put what an order held into the cart."""
     order = draw.pick(
-        "SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM order_line JOIN variant ON variant.id = variant_id "
-        "WHERE order_id = orders.id AND order_line.quantity > stock) ORDER BY id"
+        "SELECT id FROM orders WHERE NOT EXISTS (SELECT 1 FROM order_line JOIN variant ON variant.id = variant_id"
+        " WHERE order_id = orders.id AND order_line.quantity > stock) ORDER BY id"
     )
     if order is None:
         return None

@@ -99,8 +99,8 @@ def cart_cheapest(draw: Draw) -> WebTask | None:
     category = draw.rng.choice([each for each in CATEGORIES if each.sizes == ("One size",)])
     color = draw.rng.choice(category.colors)
     row = draw.row(
-        "SELECT variant.*, name FROM variant JOIN product ON product.id = product_id WHERE category = ? AND color = ? "
-        "ORDER BY price",
+        "SELECT variant.*, name FROM variant JOIN product ON product.id = product_id WHERE category = ? AND color = ?"
+        " ORDER BY price",
         category.name,
         color,
     )
@@ -199,8 +199,8 @@ def review_write(draw: Draw) -> WebTask | None:
         goals=(
             Goal(
                 "reviewed",
-                "SELECT count(*) = 1 AND max(stars) = ? AND max(title) = ? AND max(body) = '' FROM review WHERE mine = "
-                "1 AND product_id = ?",
+                "SELECT count(*) = 1 AND max(stars) = ? AND max(title) = ? AND max(body) = '' FROM review"
+                " WHERE mine = 1 AND product_id = ?",
                 (stars, title, product),
             ),
         ),

@@ -218,8 +218,8 @@ def review_count(draw: Draw) -> WebTask | None:
 def reviewer(draw: Draw) -> WebTask | None:
     """Who wrote the newest review of so many stars; the reviews have to be read."""
     row = draw.pick(
-        "SELECT product_id, stars, name, product.reviews AS n FROM review JOIN product ON product.id = product_id "
-        "WHERE reviews >= 4 GROUP BY product_id, stars ORDER BY product_id, stars"
+        "SELECT product_id, stars, name, product.reviews AS n FROM review JOIN product ON product.id = product_id"
+        " WHERE reviews >= 4 GROUP BY product_id, stars ORDER BY product_id, stars"
     )
     assert row is not None
     author = draw.rows(

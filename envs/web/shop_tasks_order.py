@@ -225,9 +225,9 @@ def order_elsewhere(draw: Draw) -> WebTask | None:
 
     goal = Goal(
         "ordered as wanted",
-        "SELECT count(*) = 1 AND max(ship_name = ? AND ship_street = ? AND ship_city = ? AND ship_zip = ? AND card = ? "
-        "AND delivery = 'standard') AND (SELECT count(*) = 1 AND max(variant_id = ? AND quantity = 1) FROM order_line "
-        "WHERE order_id > ?) FROM orders WHERE id > ?",
+        "SELECT count(*) = 1 AND max(ship_name = ? AND ship_street = ? AND ship_city = ? AND ship_zip = ? AND card = ?"
+        " AND delivery = 'standard') AND (SELECT count(*) = 1 AND max(variant_id = ? AND quantity = 1) FROM order_line"
+        " WHERE order_id > ?) FROM orders WHERE id > ?",
         (new["name"], new["street"], new["city"], new["zip"], by.card, item.variant, last, last),
     )
     return WebTask(
@@ -316,8 +316,8 @@ def wish_light(draw: Draw) -> WebTask | None:
 def return_all(draw: Draw) -> WebTask | None:
     """Send everything in an order back."""
     order = draw.pick(
-        "SELECT order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND placed > "
-        "'2026-02-20' GROUP BY order_id HAVING count(*) >= 2 ORDER BY order_id"
+        "SELECT order_id FROM order_line JOIN orders ON orders.id = order_id WHERE status = 'delivered' AND"
+        " placed > '2026-02-20' GROUP BY order_id HAVING count(*) >= 2 ORDER BY order_id"
     )
     if order is None:
         return None

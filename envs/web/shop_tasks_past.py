@@ -66,8 +66,9 @@ def order_fact(draw: Draw) -> WebTask | None:
 def find_order(draw: Draw) -> WebTask | None:
     """Which order held a product, when there is only one such; orders have to be opened one after the other."""
     row = draw.pick(
-        "SELECT name, max(order_id) AS number FROM order_line WHERE order_id > 1009 GROUP BY name HAVING count(*) = 1 "
-        "AND name NOT IN (SELECT name FROM order_line WHERE order_id <= 1009) ORDER BY name"
+        "SELECT name, max(order_id) AS number FROM order_line WHERE order_id > 1009"
+        " GROUP BY name HAVING count(*) = 1 AND name NOT IN (SELECT name FROM order_line WHERE order_id <= 1009)"
+        " ORDER BY name"
     )
     assert row is not None
 

@@ -124,8 +124,8 @@ def _who_changed(draw: Draw) -> WebTask | None:
     if found is None:
         return None
     title, name, before, after, later = found
-    author = draw.rows("SELECT author FROM revision r JOIN article a ON a.id = r.article_id WHERE a.title = ? ORDER BY "
-                       "r.id DESC", title)[later]["author"]  # fmt: skip
+    author = draw.rows("SELECT author FROM revision r JOIN article a ON a.id = r.article_id WHERE a.title = ? "
+                       "ORDER BY r.id DESC", title)[later]["author"]  # fmt: skip
 
     def solve(pilot: Pilot) -> Moves:
         yield from _to_change(pilot, title, name)
@@ -142,8 +142,8 @@ def _who_changed(draw: Draw) -> WebTask | None:
 @template("wiki/edits-of-account", app="wiki", level=0)
 def _edits_of_account(draw: Draw) -> WebTask | None:
     """Which page did somebody edit most recently: from the recent changes to the account."""
-    found = draw.pick("SELECT author, count(*) AS n FROM (SELECT * FROM revision ORDER BY id DESC LIMIT 15) GROUP BY "
-                      "author ORDER BY author")  # fmt: skip
+    found = draw.pick("SELECT author, count(*) AS n FROM (SELECT * FROM revision ORDER BY id DESC LIMIT 15) "
+                      "GROUP BY author ORDER BY author")  # fmt: skip
     assert found is not None
     n = draw.row("SELECT count(*) AS n FROM revision WHERE author = ?", found["author"])
     assert n is not None

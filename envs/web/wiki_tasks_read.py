@@ -218,8 +218,8 @@ def _count_launched(draw: Draw) -> WebTask | None:
 @template("wiki/topic-opener", app="wiki", level=0)
 def _topic_opener(draw: Draw) -> WebTask | None:
     found = draw.pick("SELECT a.title AS page, t.title, (SELECT author FROM post WHERE topic_id = t.id ORDER BY id "
-                      "LIMIT 1) AS author FROM topic t JOIN article a ON a.id = t.article_id ORDER BY "
-                      "t.id")  # fmt: skip
+                      "LIMIT 1) "
+                      "AS author FROM topic t JOIN article a ON a.id = t.article_id ORDER BY t.id")  # fmt: skip
     assert found is not None
 
     def solve(pilot: Pilot) -> Moves:

@@ -107,8 +107,8 @@ def _watch_linked(draw: Draw) -> WebTask | None:
 
 @template("wiki/unwatch-some", app="wiki", level=1)
 def _unwatch_some(draw: Draw) -> WebTask | None:
-    rows = draw.rows("SELECT a.id, a.title, (SELECT max(at) FROM revision WHERE article_id = a.id) AS at FROM watch w "
-                     "JOIN article a ON a.id = w.article_id ORDER BY a.title")  # fmt: skip
+    rows = draw.rows("SELECT a.id, a.title, (SELECT max(at) FROM revision WHERE article_id = a.id) AS at "
+                     "FROM watch w JOIN article a ON a.id = w.article_id ORDER BY a.title")  # fmt: skip
     since = draw.rng.choice(
         ["2026-03-01", "2026-02-15", "2026-02-01", "2026-01-15", "2026-01-01", "2025-12-01", "2025-11-01"]
     )
