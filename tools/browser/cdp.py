@@ -8,10 +8,13 @@ message is one JSON object, ended by a zero byte (https://chromedevtools.github.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import inspect
 import json
 import os
+import shutil
+import signal
 import subprocess
 import tempfile
 import weakref
@@ -255,6 +258,9 @@ class Process:
         """Kill it and remove its folder; blocks for a moment."""
         _processes.discard(self)
         self._guard.communicate()
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)  # where somebody has killed the guard
+        shutil.rmtree(self.folder, ignore_errors=True)
         # Not before: until it is waited for, nobody else gets its number.
         os.waitpid(self.pid, 0)
 
@@ -262,10 +268,8 @@ class Process:
         """Hold its pipes no more in a forked child, where they would keep it alive after its parent."""
         null = os.open(os.devnull, os.O_RDWR)
         for end in (self.input, self.output, self._guard.stdin.fileno() if self._guard.stdin else -1):
-            try:
+            with contextlib.suppress(OSError):
                 os.dup2(null, end, inheritable=False)  # the number stays taken: its owner will close it
-            except OSError:
-                pass
         os.close(null)
 
 

@@ -79,8 +79,7 @@ class Browser(Emitter):
         #: What is said to the browser itself.
         self.session = connection.root
         self._contexts: dict[str, Context] = {}
-        self._closing = False
-        connection.lost = self._lost
+        self._ending: asyncio.Future[None] | None = None
 
     @classmethod
     async def launch(cls, command: Sequence[str], *, frames: bool) -> Browser:
@@ -115,6 +114,7 @@ class Browser(Emitter):
         except BaseException:
             await browser.close()
             raise
+        connection.lost = browser._lost
         return browser
 
     def is_connected(self) -> bool:
@@ -141,10 +141,8 @@ class Browser(Emitter):
 
     async def close(self) -> None:
         """End it, and wait until nothing is left of it."""
-        if not self._closing:
-            self._closing = True
-            self._connection.connection_lost(None)
-            await asyncio.to_thread(self._connection.process.end)
+        self._connection.connection_lost(None)
+        await asyncio.shield(self._end())
 
     def forget(self, context: Context) -> None:
         """Know a context no more."""
@@ -152,6 +150,12 @@ class Browser(Emitter):
 
     def _lost(self) -> None:
         self.emit("disconnected", self)
+        self._end()
+
+    def _end(self) -> asyncio.Future[None]:
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(asyncio.to_thread(self._connection.process.end))
+        return self._ending
 
     def _on_attached(self, event: Mapping[str, Any]) -> None:
         info, name = event["targetInfo"], event["sessionId"]
