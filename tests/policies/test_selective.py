@@ -13,7 +13,7 @@ def plain(logits, targets, temperature, softcap):
     return logp.gather(1, targets[:, None])[:, 0], -(logp.exp() * logp).sum(-1)
 
 
-@pytest.mark.parametrize("rows", [0, 1, 32, 77])
+@pytest.mark.parametrize("rows", [0, 77])
 @pytest.mark.parametrize("temperature, softcap", [(1.0, None), (0.7, None), (1.3, 2.0)])
 @pytest.mark.parametrize("entropy_grad", [True, False])
 def test_values_and_gradients_are_those_of_autograd(rows, temperature, softcap, entropy_grad):

@@ -35,13 +35,21 @@ SHAPE = {
 MODELS = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def model_of(kind):
     config, build = MODELS[kind]
     torch.manual_seed(0)
     return build(config(**SHAPE)).eval()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8), st.booleans())
 def test_every_row_is_a_path_that_sees_itself_and_nothing_else(tokens, share):
     rows = [np.array(row) for row in tokens]
@@ -116,18 +124,17 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("layout, budget", [("packed", 70), ("packed", 4096), ("shared", 70), ("shared", 4096)])
-def test_the_gradient_is_the_same(kind, step, layout, budget):
+@pytest.mark.parametrize("kind, step", [*(("llama", step) for step in STEPS), ("qwen3", "ppo")])
+def test_the_gradient_is_the_same(kind, step):
     rows = rows_with_trunks(np.random.default_rng(1))
     plain, gradient = after_a_step(kind, rows, "padded", STEPS[step], batch_tokens=4096)
-    merged, other = after_a_step(kind, rows, layout, STEPS[step], batch_tokens=budget)
     assert any(float(g.abs().max()) > 1e-4 for g in gradient)
-    for a, b in zip(gradient, other, strict=True):
-        torch.testing.assert_close(a, b, atol=2e-6, rtol=1e-4)
-    for name in ("loss", "grad_norm"):
-        assert merged[name] == pytest.approx(plain[name], rel=1e-4, abs=1e-6)
+    for layout, budget in (("packed", 70), ("shared", 70), ("shared", 4096)):
+        merged, other = after_a_step(kind, rows, layout, STEPS[step], batch_tokens=budget)
+        for a, b in zip(gradient, other, strict=True):
+            torch.testing.assert_close(a, b, atol=2e-6, rtol=1e-4)
+        for name in ("loss", "grad_norm"):
+            assert merged[name] == pytest.approx(plain[name], rel=1e-4, abs=1e-6)
 
 
 def test_a_model_attends_as_it_did_when_nothing_is_learned():
