@@ -250,8 +250,8 @@ def main() -> int:
         "benchmark": "learning_estimators",
         "thinkact": thinkact.__version__,
         "machine": f"{platform.machine()}, 1 thread",
-        "places_settings": {name: [PLACES[name].config, PLACES[name].practice] for name in places},
-        "arms_settings": {arm: ARMS[arm] for arm in arms},
+        "places_settings": {run.place: [PLACES[run.place].config, PLACES[run.place].practice] for run in found},
+        "arms_settings": {arm: ARMS[arm] for arm in arms if any(run.arm == arm for run in found)},
         **report(found, PLACES),
     }
     text = json.dumps(record, indent=1)
