@@ -1,4 +1,4 @@
-"""A real browser as a tool: Chromium through Playwright, hermetic, shared by the environments of a process."""
+"""A real browser as a tool: Chromium, hermetic, shared by the environments of a process."""
 
 from thinkact.tools.browser.chrome import find_chrome
 from thinkact.tools.browser.handle import BrowserHandle

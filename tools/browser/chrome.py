@@ -32,7 +32,7 @@ def find_chrome(*, headful: bool = False) -> str:
     if wanted := os.environ.get("THINKACT_CHROME"):
         if found := shutil.which(wanted):
             return found
-        raise BrowserFault(f"THINKACT_CHROME names {wanted!r}, which is no program here.")
+        raise BrowserFault(f"THINKACT_CHROME names {wanted!r}, which is no program here: unset it or name another.")
     names = HEADLESS[1:] if headful else HEADLESS
     if found := next(filter(None, map(shutil.which, names)), None):
         return found

@@ -19,8 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from thinkact.tools.browser.cdp import Session
-from thinkact.tools.browser.chromium import Browser, Context
+from thinkact.tools.browser.driver import Browser, Context, Session
 from thinkact.tools.browser.server import COOKIE, Server, Shell, new_token
 from thinkact.tools.browser.tab import Tab
 

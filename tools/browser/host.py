@@ -11,9 +11,9 @@ from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from thinkact.tools.browser.chrome import find_chrome, flags, shell
-from thinkact.tools.browser.chromium import Browser
+from thinkact.tools.browser.chrome import find_chrome
 from thinkact.tools.browser.contexts import USES, Chromium, Lease, Place, Window, prepare, wash
+from thinkact.tools.browser.driver import Name, chosen, launch
 from thinkact.tools.browser.server import Server
 from thinkact.tools.browser.types import BrowserFault
 
@@ -36,6 +36,7 @@ class Host:
         self.pid = os.getpid()
         self.server = Server()
         self.dead = False
+        self._driver: Name = "pipe"
         self._browsers: list[Chromium] = []
         self._background: set[asyncio.Task[Any]] = set()
         self.loop = asyncio.new_event_loop()
@@ -197,11 +198,12 @@ class Host:
         self.loop.close()
 
     async def open(self) -> None:
-        """Start the server.
+        """Choose the driver and start the server.
 
         Raises:
-            BrowserFault: It does not start.
+            BrowserFault: There is no such driver, or the server does not start.
         """
+        self._driver = chosen()
         self._launching = asyncio.Lock()
         await self.server.start()
 
@@ -222,9 +224,7 @@ class Host:
     async def _launch(self, headful: bool) -> Chromium:
         program = find_chrome(headful=headful)
         try:
-            frames = not headful and shell(program)
-            options = flags(self.server.port, headful=headful, frames=frames)
-            browser = await Browser.launch([program, *options], frames=frames)
+            browser = await launch(self._driver, program, self.server.port, headful=headful)
         except Exception as error:
             raise BrowserFault(f"{program} did not start: {str(error)[:2000]}") from error
         chromium = Chromium(browser, browser.session, headful, self.server)

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from thinkact.tools.browser.cdp import TargetClosed
-from thinkact.tools.browser.chromium import Page
+from thinkact.tools.browser.driver import Page
 from thinkact.tools.browser.types import BrowserFault
 
 #: Name of the isolated world: a page's scripts see neither it nor what is in it.

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from thinkact.tools.browser import driver
 from thinkact.tools.browser import host as hosts
 
 
@@ -114,7 +115,7 @@ def played(page):
 def test_pages_do_the_same_whether_frames_are_asked_for_or_come_by_themselves(browse, monkeypatch):
     asked = played(browse(FRAMED))
     hosts.shut_down()
-    monkeypatch.setattr(hosts, "shell", lambda program: False)
+    monkeypatch.setattr(driver, "shell", lambda program: False)
     try:
         assert played(browse(FRAMED)) == asked
     finally:
