@@ -1,6 +1,7 @@
 """A small site of pages, and a browser that works it by the tools' names."""
 
 import asyncio
+import importlib.util
 import os
 import re
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ import pytest
 from thinkact.tools import ToolCall, ToolContext
 from thinkact.tools.base import bind
 from thinkact.tools.browser import BrowserFault, BrowserHandle, BrowserOptions, browser_tools, find_chrome
+from thinkact.tools.browser import host as hosts
+from thinkact.tools.browser.driver import VARIABLE
 
 HOST = "shop.test"
 
@@ -23,6 +26,28 @@ def chrome():
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(error))
+
+
+def pytest_generate_tests(metafunc):
+    """What is marked ``both_drivers`` is tested on both; pytest puts the tests of one driver together."""
+    if "driven" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_drivers")
+        metafunc.parametrize("driven", ["pipe", "playwright"][: 2 if both else 1], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def driven(request):
+    """The driver of the browsers of this process, by name; ``THINKACT_BROWSER_DRIVER`` takes the place of the pipe."""
+    if request.param == "playwright" and importlib.util.find_spec("playwright") is None:
+        if os.environ.get("CI") == "true":
+            raise RuntimeError("Playwright is not installed")
+        pytest.skip("Playwright is not installed: pip install 'thinkact[browser]'")
+    hosts.shut_down()
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get(VARIABLE, "pipe") == "pipe":
+            patch.setenv(VARIABLE, request.param)
+        yield os.environ[VARIABLE]
+        hosts.shut_down()
 
 
 class Site:
@@ -96,7 +121,7 @@ class Driver:
 
 
 @pytest.fixture
-def browse():
+def browse(driven):
     """Open pages in a browser of one's own: ``browse(html)`` or ``browse({"/": …}, now=…, options={…})``."""
     drivers = []
 

@@ -66,6 +66,7 @@ def command(pid):
         return ""
 
 
+@pytest.mark.both_drivers
 def test_a_page_that_hangs_is_stopped_and_can_be_left(browse):
     page = browse(
         {"/": "<p>here</p><button onclick='for(;;);'>b</button>", "/2": "<p>two</p>"}, options={"action_timeout": 0.7}
@@ -109,6 +110,7 @@ def test_a_page_that_hangs_in_a_frame_only_delays_its_neighbours(browse):
     assert other.do("click", ref="e1").endswith('"n111111"')
 
 
+@pytest.mark.both_drivers
 def test_a_storm_of_dialogs_ends(browse):
     page = browse("<p>here</p><button onclick='for(let i = 0;; i++) alert(i)'>b</button>", options={"max_tabs": 1})
     page.do("click", ref="e1")
@@ -162,6 +164,7 @@ def test_a_site_that_never_answers_becomes_a_fault(browse):
             page.do("click", ref=page.ref("link"))
 
 
+@pytest.mark.both_drivers
 def test_a_renderer_that_dies_is_a_fault_and_the_next_start_works(browse):
     page = browse("<p>one</p>")
     other = browse("<p>other</p>")
@@ -182,6 +185,7 @@ def test_a_renderer_that_dies_is_a_fault_and_the_next_start_works(browse):
     assert other.lines == ["again"]
 
 
+@pytest.mark.both_drivers
 def test_a_browser_that_dies_is_a_fault_and_the_next_start_works(browse):
     page, other = browse("<p>one</p>"), browse("<p>other</p>")
     main, _ = renderers(page)
@@ -198,13 +202,14 @@ def test_a_browser_that_dies_is_a_fault_and_the_next_start_works(browse):
         time.sleep(0.02)
 
 
+@pytest.mark.both_drivers
 def test_nobody_else_holds_the_pipes_and_nothing_listens(browse):
     # Who can speak to the browser can do anything to it: a port would be open to every page and process.
     page = browse("<p>one</p>")
     main, _ = renderers(page)
     mine = {main, *children(main)}
     held = {os.readlink(f"/proc/{main}/fd/{end}") for end in (3, 4)}
-    assert all(pipe.startswith("pipe:") for pipe in held)
+    assert all(each.startswith(("pipe:", "socket:")) for each in held)  # of Playwright's driver: a pair of sockets
     sockets = set()
     for pid in mine:
         for end in Path(f"/proc/{pid}/fd").glob("*"):
@@ -264,15 +269,17 @@ sys.path.insert(0, sys.argv[1])
 from conftest import Driver
 page = Driver().open(eval(sys.argv[2]), now=datetime.datetime(2026, 1, 2))
 print(page.text, *(page.do(name, **arguments) for name, arguments in eval(sys.argv[3])), "shown", sep="\\n", flush=True)
+assert ("playwright" in sys.modules) == (sys.argv[4] == "playwright")  # a driver that is not used is not loaded
 sys.stdin.readline()
 """
 
 
+@pytest.mark.both_drivers
 @pytest.mark.parametrize("end", ["return", "kill"])
-def test_another_process_shows_the_same_bytes_and_leaves_nothing(browse, end):
+def test_another_process_shows_the_same_bytes_and_leaves_nothing(browse, driven, end):
     page = browse(PAGES, now=datetime.datetime(2026, 1, 2))
     here = "\n".join([page.text, *(page.do(name, **arguments) for name, arguments in STEPS), "shown\n"])
-    command_line = [sys.executable, "-c", CHILD, os.path.dirname(__file__), repr(PAGES), repr(STEPS)]
+    command_line = [sys.executable, "-c", CHILD, os.path.dirname(__file__), repr(PAGES), repr(STEPS), driven]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     child = subprocess.Popen(command_line, env={**os.environ, "PYTHONHASHSEED": "1"}, text=True, **pipes)
     try:

@@ -50,6 +50,7 @@ def canary():
     udp.close()
 
 
+@pytest.mark.both_drivers
 def test_a_page_reaches_nothing_but_its_sites(browse, canary):
     port, heard = canary
     own = current().server.port
@@ -143,6 +144,7 @@ def test_links_to_other_schemes_lead_nowhere(browse):
         page.do("goto", url="/")
 
 
+@pytest.mark.both_drivers
 def test_one_episode_does_not_see_another(browse):
     said = []
     remember = """<script>localStorage.x = 'mine'; document.cookie = 'a=b';</script><p id=p></p>
@@ -175,6 +177,7 @@ def test_without_its_cookie_nobody_is_served(browse):
     assert page.site.requests == ["GET /"]
 
 
+@pytest.mark.both_drivers
 def test_downloads_workers_and_permissions_are_refused(browse):
     page = browse(
         {
@@ -198,6 +201,7 @@ def test_downloads_workers_and_permissions_are_refused(browse):
     assert "/sw.js" not in "".join(page.site.requests)
 
 
+@pytest.mark.both_drivers
 def test_the_clock_stands_and_chance_is_seeded(browse):
     html = """<p id=p></p><iframe srcdoc="<script>document.write(new Date().getTime())</script>"></iframe><script>
         const t = Date.now();

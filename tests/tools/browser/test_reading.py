@@ -1,5 +1,7 @@
 """What a page reads like: names, states, tables, hidden things, parts, differences, and pages that lie."""
 
+import pytest
+
 from thinkact.tools.browser.text import difference, paginate
 
 
@@ -97,6 +99,7 @@ def test_text_is_joined_where_it_is_one_line_to_the_eye(browse):
     ]
 
 
+@pytest.mark.both_drivers
 def test_frames_and_shadow_trees_are_read_through_and_clicked(browse):
     page = browse(
         {
@@ -145,6 +148,7 @@ def test_markup_cannot_shadow_what_is_asked_of_it(browse):
     assert [line.split('"')[1] for line in page.lines] == [*names.split(), "Go"]
 
 
+@pytest.mark.both_drivers
 def test_a_page_does_not_see_the_reader(browse):
     page = browse("""<p id=p></p><script>setInterval(() => {
         const own = Object.getOwnPropertyNames(window).filter((name) => /thinkact|playwright|__/i.test(name));

@@ -85,6 +85,7 @@ def context(page):
     return page.handle._episode.lease.context
 
 
+@pytest.mark.both_drivers
 def test_nothing_of_an_episode_is_left_for_the_next_in_its_context(browse):
     def site(pages):
         return type(first.site)(pages)
@@ -133,6 +134,7 @@ def test_a_context_whose_episode_was_odd_serves_nobody_else(browse):
         assert context(page) is not hung
 
 
+@pytest.mark.both_drivers
 @pytest.mark.parametrize("left", ["cookies", "page"])
 def test_a_wash_that_leaves_something_is_noticed(browse, monkeypatch, left):
     from thinkact.tools.browser import contexts

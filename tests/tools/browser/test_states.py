@@ -48,6 +48,7 @@ def test_a_state_is_a_value_and_comes_back_anywhere(browse):
     assert other.text == after
 
 
+@pytest.mark.both_drivers
 def test_tabs_history_and_storage_come_back(browse):
     pages = {
         "/": "<title>One</title><a href=/2>two</a><p id=p></p><script>p.textContent = localStorage.n +"
