@@ -18,7 +18,6 @@ def heard(page):
     return page.lines[0].split()
 
 
-@pytest.mark.both_drivers
 def test_a_click_is_a_person_s(browse):
     page = browse(HEARD + "<button class=t>Go</button>")
     page.do("click", ref="e1")
@@ -27,7 +26,6 @@ def test_a_click_is_a_person_s(browse):
     assert heard(page)[4:] == ["mousedown", "click", "mousedown", "click", "dblclick"]
 
 
-@pytest.mark.both_drivers
 def test_filling_is_typing(browse):
     page = browse(HEARD + "<input class=t aria-label=q value=old><button>b</button>")
     page.do("fill", ref="e1", text="né x")
@@ -82,7 +80,6 @@ def test_enter_submits(browse):
     assert page.handle.url == "http://shop.test/s?q=a+%26+b" and page.lines == ["a & b"]
 
 
-@pytest.mark.both_drivers
 def test_an_option_is_chosen_by_what_is_shown(browse):
     page = browse(
         HEARD
@@ -106,7 +103,6 @@ def test_an_option_is_chosen_by_what_is_shown(browse):
     assert page.kind == "tool_error"
 
 
-@pytest.mark.both_drivers
 def test_a_box_is_checked_once(browse):
     page = browse("""<label><input type=checkbox>One</label><label><input type=radio name=r>Two</label>
         <label><input type=checkbox style="display:none">Three</label>
@@ -121,7 +117,6 @@ def test_a_box_is_checked_once(browse):
     assert page.kind == "tool_error" and "another" in page.text
 
 
-@pytest.mark.both_drivers
 def test_keys(browse):
     page = browse("""<p id=log></p><input aria-label=q value=abc><button>b</button><script>
         addEventListener('keydown', (e) => /^(Sh|Con)/.test(e.key) || log.append(
@@ -184,7 +179,6 @@ def test_scrolling_loads_more(browse):
     assert page.handle.snapshot()["tabs"][0]["state"]["scroll"] == [0, 0]
 
 
-@pytest.mark.both_drivers
 def test_hovering_shows_a_menu(browse):
     page = browse(
         "<style>ul{display:none}div:hover ul{display:block}</style><div tabindex=0>Menu<ul><li>Item</ul></div>"
@@ -269,7 +263,6 @@ def test_dialogs_are_answered_and_told(browse):
     assert page.lines[0] == ",false," and "(dismissed)" in page.text
 
 
-@pytest.mark.both_drivers
 def test_pixels(browse):
     page = browse(
         "<style>body{margin:0}</style><button style='width:50px;height:40px' onclick=\"this.textContent='hit'\">",

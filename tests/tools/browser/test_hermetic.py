@@ -144,7 +144,6 @@ def test_links_to_other_schemes_lead_nowhere(browse):
         page.do("goto", url="/")
 
 
-@pytest.mark.both_drivers
 def test_one_episode_does_not_see_another(browse):
     said = []
     remember = """<script>localStorage.x = 'mine'; document.cookie = 'a=b';</script><p id=p></p>

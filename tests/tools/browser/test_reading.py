@@ -99,7 +99,6 @@ def test_text_is_joined_where_it_is_one_line_to_the_eye(browse):
     ]
 
 
-@pytest.mark.both_drivers
 def test_frames_and_shadow_trees_are_read_through_and_clicked(browse):
     page = browse(
         {
