@@ -365,7 +365,8 @@ def _protected_edit(draw: Draw) -> WebTask | None:
 
     def solve(pilot: Pilot) -> Moves:
         yield from open_page(pilot, article.title)
-        assert pilot.find("link", "Edit") is None and pilot.shows("This page is protected."), pilot.text
+        edits = [each for each in pilot.elements() if each.name == "Edit"]  # the whole name: Edith may approve
+        assert not edits and pilot.shows("This page is protected."), pilot.text
         yield from pilot.impossible()
 
     prompt = draw.say(

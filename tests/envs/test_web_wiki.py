@@ -4,10 +4,13 @@ import random
 
 import pytest
 
+from thinkact.envs.conformance import play_expert
 from thinkact.envs.web import wiki_text
 from thinkact.envs.web.site import Knobs
+from thinkact.envs.web.tasks import build
 from thinkact.envs.web.visitor import Visitor
 from thinkact.envs.web.wiki import WIKI
+from thinkact.envs.web.wiki_env import WikiEnv
 
 PLAIN = Knobs()
 
@@ -96,3 +99,13 @@ def test_impossible_titles_are_refused(reader, title):
     article = reader.article()
     reply = reader.ask("POST", f"/move/{wiki_text.path_of(article['title'])}", title=title)
     assert reply.status_code in (400, 409) and reader.site.store.changes() == []
+
+
+def test_the_expert_sees_that_a_page_is_protected_whoever_is_named_on_it(chrome):
+    env = WikiEnv(level=0, infeasible=1, split="hidden")
+    problems = (build("hidden", "wiki/protected-edit", number, Knobs(), "plain") for number in range(400))
+    named = "SELECT count(*) FROM article WHERE protected AND instr(body, '[[Edit') AND instr(?, title)"
+    found = next(p for p in problems if p and p.starts["wiki"].db.execute(named, (p.task.prompt,)).fetchone()[0])
+    _, steps = play_expert(env, found.id)
+    assert sum(step.reward for step in steps) == pytest.approx(1)
+    env.close()
