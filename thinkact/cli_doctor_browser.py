@@ -31,11 +31,13 @@ def browser() -> Seen:
     if importlib.util.find_spec("uvicorn") is None:
         return Seen(False, "uvicorn is not installed", fix="pip install 'thinkact[browser]'")
     from thinkact.tools.browser import BrowserFault, BrowserHandle, find_chrome
+    from thinkact.tools.browser.driver import chosen
 
-    fix = (
-        "sudo apt-get install chromium-headless-shell "
-        "(or: pip install playwright && playwright install chromium; or THINKACT_CHROME=PATH)"
-    )
+    fix = "sudo apt-get install chromium-headless-shell (or: playwright install chromium; or THINKACT_CHROME=PATH)"
+    try:
+        driver = chosen()
+    except BrowserFault as error:
+        return Seen(False, str(error), fix="THINKACT_BROWSER_DRIVER=pipe, or pip install 'thinkact[browser]'")
     try:
         program = find_chrome()
     except BrowserFault as error:
@@ -58,6 +60,8 @@ def browser() -> Seen:
         handle.close()
     facts: dict[str, object] = {
         "program": program,
+        "driver": driver,
+        "playwright": importlib.util.find_spec("playwright") is not None,
         "cold_ms": round(1e3 * cold),
         "warm_ms": round(1e3 * warm),
         "reads": found is not None,
@@ -70,5 +74,8 @@ def browser() -> Seen:
     if wrong:
         return Seen(False, f"{program}: wrong: {', '.join(wrong)}", facts, "report this as a bug, with --json")
     pages = "" if facts["miniwob"] else "; MiniWoB's pages are not here: pip install --no-deps miniwob"
-    detail = f"{program}: reads a page and clicks, {facts['cold_ms']} ms from cold, {facts['warm_ms']} ms warm{pages}"
+    by = "Playwright" if driver == "playwright" else "pipe"
+    here = "" if facts["playwright"] else " (Playwright is not here: pip install playwright)"
+    speed = f"{facts['cold_ms']} ms from cold, {facts['warm_ms']} ms warm"
+    detail = f"{program} by {by}{here}: reads a page and clicks, {speed}{pages}"
     return Seen(True, detail, facts)
