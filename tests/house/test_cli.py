@@ -129,7 +129,10 @@ def test_a_mistake_is_one_clear_line(run, args, says):
 
 
 def test_a_browser_that_is_not_there_is_one_clear_line(run, monkeypatch):
-    pytest.importorskip("playwright", reason='the browser tools are not installed: pip install "thinkact[browser]"')
+    pytest.importorskip("uvicorn", reason='the browser tools are not installed: pip install "thinkact[browser]"')
+    from thinkact.tools.browser.host import shut_down
+
+    shut_down()  # the browser of another test would serve this one, too
     monkeypatch.setenv("THINKACT_CHROME", "/nonexistent/chromium")
     code, _, text = run("play", "thinkact/Shop-v0", "--policy", "expert")
     assert code == 2 and "THINKACT_CHROME" in text and "Traceback" not in text
