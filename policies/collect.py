@@ -40,6 +40,7 @@ from thinkact.policies.shard_player import (
     load_weights,
     own_copy,
     play,
+    tell,
     trained_weights,
     used_of,
 )
@@ -102,7 +103,7 @@ class LocalPlayer:
         arms: The training environments.
         policy: Who acts. Where orders bring weights, its model must not be the learner's.
         ranks: The processes that share a batch out.
-        on_episode: Called with every episode of an order that this process plays, as it ends.
+        on_episode: Called with every episode of an order: as it ends, or once another process has told of it.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class LocalPlayer:
             assignments(self.arms, order, self.config, size),
             lambda task: play(self.config, self.arms, self.policy, task, self._on_episode),
             idle=self.policy.sync,  # to put a sharded model together takes all
+            elsewhere=lambda part: tell(part[0], self._on_episode),
         )
         return joined(parts, self.config)
 
@@ -350,7 +352,11 @@ def play_all(
 ) -> list[Episode]:
     """Play shards with a policy of this process, or with its like in a crew, or in other processes of the run."""
     if crew is None or not isinstance(policy, HFPolicy):
-        parts = (ranks or Ranks()).spread(shards, lambda shard: arms.play(shard, policy, on_episode=on_episode))
+        parts = (ranks or Ranks()).spread(
+            shards,
+            lambda shard: arms.play(shard, policy, on_episode=on_episode),
+            elsewhere=lambda part: tell(part, on_episode),
+        )
         return [episode for part in parts for episode in part]
     tasks = [Assignment(shard, split, policy.temperature) for shard in shards]
     return crew.play(tasks, on_episode=on_episode).episodes

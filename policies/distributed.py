@@ -142,18 +142,29 @@ class Ranks:
         """Return how many tasks make a shard, such that each process has one; None for one process."""
         return None if self.size == 1 else -(-tasks // self.size)
 
-    def spread(self, items: Sequence[T], do: Callable[[T], R], *, idle: Callable[[], None] = lambda: None) -> list[R]:
+    def spread(
+        self,
+        items: Sequence[T],
+        do: Callable[[T], R],
+        *,
+        idle: Callable[[], None] = lambda: None,
+        elsewhere: Callable[[R], None] = lambda result: None,
+    ) -> list[R]:
         """Do something with every item, each on one of the processes; return all results in order, on all.
 
         Args:
             items: The same ones on all.
             do: What.
             idle: Called in its place where this process has one item less than others.
+            elsewhere: Called with every result of the others.
         """
         mine = [do(item) for item in items[self.rank :: self.size]]
         if len(mine) < -(-len(items) // self.size):
             idle()
         done = self.gathered(mine)
+        for rank, results in enumerate(done):
+            for result in results if rank != self.rank else ():
+                elsewhere(result)
         return [result for row in zip_longest(*done, fillvalue=_NOTHING) for result in row if result is not _NOTHING]
 
     def even(self, passes: Iterable[T]) -> Iterator[T | None]:

@@ -67,6 +67,13 @@ def play(
     return episodes, forked
 
 
+def tell(episodes: Sequence[Episode], on_episode: Tell | None) -> None:
+    """Call back with episodes that have been played elsewhere."""
+    if on_episode is not None:
+        for episode in episodes:
+            on_episode(episode)
+
+
 def used_of(episodes: Sequence[Episode], options: RLConfig) -> list[Episode]:
     """Choose the episodes of a batch that enter credit; groups lie within shards, so a shard's are its part."""
     return informative(episodes, filter_groups=options.filter, mask_truncated=options.mask_truncated)
