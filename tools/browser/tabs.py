@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thinkact.tools.browser.contexts import Lease
+from thinkact.tools.browser.driver import Dialog, Emitter, Page
 from thinkact.tools.browser.host import START, Host, quietly
 from thinkact.tools.browser.server import Visit
 from thinkact.tools.browser.tab import Tab
@@ -44,8 +45,8 @@ class Tabs:
         self._opening = 0
         self._epoch = 0
         self._event = asyncio.Event()
-        self._attaching: dict[Any, asyncio.Task[None]] = {}
-        self._heard: list[tuple[Any, str, Callable[[Any], Any]]] = []
+        self._attaching: dict[Page, asyncio.Task[None]] = {}
+        self._heard: list[tuple[Emitter, str, Callable[[Any], Any]]] = []
 
     @property
     def tab(self) -> Tab:
@@ -68,11 +69,11 @@ class Tabs:
         self._epoch += 1
         self._event.set()
 
-    def _hear(self, emitter: Any, event: str, handler: Callable[[Any], Any]) -> None:
+    def _hear(self, emitter: Emitter, event: str, handler: Callable[[Any], Any]) -> None:
         emitter.on(event, handler)
         self._heard.append((emitter, event, handler))
 
-    def _on_page(self, page: Any) -> None:
+    def _on_page(self, page: Page) -> None:
         if self._opening:
             self._opening -= 1
         task = asyncio.ensure_future(self._attach(page))
@@ -85,7 +86,7 @@ class Tabs:
         task.add_done_callback(attached)
         self.changed()
 
-    async def _attach(self, page: Any) -> None:
+    async def _attach(self, page: Page) -> None:
         try:
             if sum(not each.doomed for each in self.tabs) >= self.options.max_tabs:
                 self.notes.append("The page tried to open another tab; there are too many.")
@@ -143,7 +144,7 @@ class Tabs:
                 self.visit.fault = self.visit.fault or "the last tab was closed."
             self.changed()
 
-    async def _on_dialog(self, dialog: Any) -> None:
+    async def _on_dialog(self, dialog: Dialog) -> None:
         self._dialogs += 1
         leaving = dialog.type == "beforeunload"
         accepts = leaving or self.options.dialogs == "accept"

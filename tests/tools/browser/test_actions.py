@@ -69,7 +69,6 @@ def test_fields_of_every_kind_are_filled(browse):
     assert 'value="2026-02-03"' in page.text
 
 
-@pytest.mark.both_drivers
 def test_enter_submits(browse):
     page = browse(
         {"/": "<form action=/s><input name=q></form><textarea></textarea>", "/s": lambda r: f"<p>{r.query['q']}"}

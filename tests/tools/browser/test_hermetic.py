@@ -200,7 +200,6 @@ def test_downloads_workers_and_permissions_are_refused(browse):
     assert "/sw.js" not in "".join(page.site.requests)
 
 
-@pytest.mark.both_drivers
 def test_the_clock_stands_and_chance_is_seeded(browse):
     html = """<p id=p></p><iframe srcdoc="<script>document.write(new Date().getTime())</script>"></iframe><script>
         const t = Date.now();
