@@ -320,8 +320,7 @@ class LlamaForward:
 
     def _norm(self, x: Tensor) -> Tensor:
         """RMS norm of (N, E) without its weight, which `refresh` folds into the product that follows."""
-        scale: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return (x * scale.square_().div_(self.hidden).add_(self.eps).rsqrt_()).to(x.dtype)
+        return F.rms_norm(x, (self.hidden,), eps=self.eps)
 
     def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
         """See `Forward`."""

@@ -98,22 +98,28 @@ def sample(logits: Tensor, draws: Tensor, temperature: float, top_p: float) -> t
         FloatingPointError: A row has no finite largest logit: the weights are broken.
     """
     size = logits.shape[1]
-    scaled = logits.float()
+    # A copy of our own, which is worked on in place: at 64 rows of 49,152 entries, memory that is new at every step took
+    # three quarters of the time of sampling.
+    scaled = logits.to(torch.float32, copy=True)
     largest = scaled.amax(-1, keepdim=True)
     if not bool(largest.isfinite().all()):  # NaN spreads to the maximum
         raise FloatingPointError("the model's logits are not finite: its weights are broken, or dtype fp32 is needed")
     if temperature not in (0.0, 1.0):
-        scaled, largest = scaled / temperature, largest / temperature
+        scaled, largest = scaled.div_(temperature), largest / temperature
     if temperature == 0:
         top, tokens = scaled.max(-1)
         return tokens, top - scaled.logsumexp(-1)
+    weight = scaled.sub_(largest).exp_()  # (B, V), largest is 1
     if size % _BLOCK:
-        scaled = F.pad(scaled, (0, _BLOCK - size % _BLOCK), value=float("-inf"))
-    weight = (scaled - largest).exp_()  # (B, V), largest is 1
-    total = weight.view(len(weight), -1, _BLOCK).sum(-1).double().sum(-1)
-    drawn = _nucleus(weight, total * top_p) if top_p < 1 else weight
+        weight = F.pad(weight, (0, _BLOCK - size % _BLOCK))
+    sums = weight.view(len(weight), -1, _BLOCK).sum(-1).double()  # (B, V / BLOCK)
+    total = sums.sum(-1)
+    drawn = weight
+    if top_p < 1:
+        drawn = _nucleus(weight, total * top_p)
+        sums = drawn.view(len(drawn), -1, _BLOCK).sum(-1).double()
     blocks = drawn.view(len(drawn), -1, _BLOCK)
-    edges = blocks.sum(-1).double().cumsum(-1)  # (B, V / BLOCK)
+    edges = sums.cumsum(-1)
     whole = edges[:, -1:].contiguous()
     target = draws[:, None] * whole
     block = torch.searchsorted(edges, target, right=True)
