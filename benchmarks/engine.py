@@ -52,8 +52,9 @@ from thinkact.policies.models import LoadedModel, build_tiny, load_model, save_m
 from thinkact.policies.sampling import SamplingParams
 
 sys.path.insert(0, str(Path(__file__).parent))
-from engine_parts import decode, idle, soak
+from engine_parts import decode, idle
 from engine_processes import PerCore
+from engine_soak import soak
 
 GROUP, PROMPT, SAMPLED = 8, 256, 32
 #: Prefilled tokens over the least possible, at most.

@@ -1,4 +1,4 @@
-"""Parts of `engine.py`: decoding beside the model's own loop and the roofline, idle time, and the soak."""
+"""Parts of `engine.py`: decoding beside the model's own loop and the roofline, and idle time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from thinkact.policies.engine import Engine, GenRequest
-from thinkact.policies.models import LoadedModel, build_tiny
+from thinkact.policies.models import LoadedModel
 from thinkact.policies.sampling import SamplingParams
 
 Say = Callable[[str], None]
@@ -166,55 +165,3 @@ def idle(loaded: LoadedModel, dtype: torch.dtype, args: argparse.Namespace, say:
         )
         say(f"{waves} waves: the model waits {rows[-1]['idle']:.0%} of the time")
     return rows
-
-
-# Soak.
-
-
-def memory() -> dict[str, int]:
-    """Bytes of this process's memory: all, shared pages in proportion, and what is its own and no file's.
-
-    The first changes with other processes that map the same libraries, so that growth is read off the second.
-    """
-    lines = [line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()]
-    kb = {line[0].rstrip(":").lower(): int(line[1]) for line in lines[1:]}
-    return {name: kb[name] * 1024 for name in ("pss", "pss_anon")}
-
-
-def soak(episodes: int, say: Say) -> dict[str, Any]:
-    """Play many episodes with a tiny model, new weights every hundred, and watch what memory does.
-
-    Flat: from a fifth of the way on, memory stays within 3 % and 16 MB of what it was, the tables never take more than
-    full slots would, no slot is left open between rounds, and no episode fails.
-    """
-    from thinkact.policies.hf import HFPolicy
-    from thinkact.policies.rollout import Runner, make_jobs
-
-    loaded = build_tiny(["an umbrella, a letter, a key"], vocab_size=320, hidden=64, layers=2, heads=2, seed=0)
-    policy = HFPolicy(loaded, max_new_tokens=16, max_slots=32, max_len=768, dtype=torch.float32)
-    tables = 32 * 768 * 2 * 2 * 64 * 4  # slots, tokens, layers, keys and values, hidden, bytes
-    rounds: list[dict[str, int]] = []
-    played, failed = 0, 0
-    start = time.perf_counter()
-    with Runner("thinkact/Credit-v0", concurrency=32, env_kwargs=SLOW_WORLD) as runner:
-        while played < episodes:
-            count = min(100, episodes - played)
-            policy.sync()
-            jobs = make_jobs(runner.sample_tasks(1, played) * count, seed=played, prefix=f"soak{played}")
-            failed += sum(episode.error is not None for episode in runner.run(jobs, policy))
-            played += count
-            engine = policy.engine
-            rounds.append({"episodes": played, **memory(), "kv_bytes": engine.kv_bytes, "open": engine.open_slots})
-            say(f"soak: {rounds[-1]}")
-    settled = rounds[len(rounds) // 5 :]
-    growth = settled[-1]["pss_anon"] - settled[0]["pss_anon"]
-    return {
-        "episodes": played,
-        "failed": failed,
-        "seconds": round(time.perf_counter() - start, 1),
-        "growth_mb": round(growth / 2**20, 1),
-        "flat": growth <= 0.03 * settled[0]["pss_anon"] + (16 << 20)
-        and all(each["kv_bytes"] <= tables and not each["open"] for each in rounds)
-        and not failed,
-        "rounds": rounds,
-    }

@@ -1,0 +1,183 @@
+"""The soak of `engine.py`: thousands of episodes in one process, and what memory does meanwhile."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from thinkact.envs.diagnostic.env import CreditEnv
+from thinkact.policies.engine import Engine, GenRequest
+from thinkact.policies.hf import HFPolicy
+from thinkact.policies.history import KINDS, Kind
+from thinkact.policies.models import LoadedModel, build_tiny
+from thinkact.policies.rollout import Runner, make_jobs
+from thinkact.policies.sampling import SamplingParams
+from thinkact.policies.vine import fork
+
+ROUND, SLOTS, MAX_LEN = 100, 24, 1024
+#: Of keys and values: a third of what all slots could fill, so that turns wait and idle slots give way.
+SHARE = 3
+#: Bytes that memory may seem to grow by, at the slope's upper end, while as many episodes again are played.
+ALLOWED = 16 << 20
+#: Student's t, two-sided 95 %, for a line through so many blocks.
+BLOCKS, T = 10, 2.306
+
+
+class Ragged(CreditEnv):
+    """A world of 3 to 9 turns whose tool says 20 to 400 tokens, more or less.
+
+    The model is untrained and its words are no calls, so a random call is made in its stead.
+    """
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        found = super().reset(seed=seed, options=options)
+        self.action_space.seed(self.task.seed)
+        return found
+
+    def step(self, action: str) -> Any:
+        said, *rest = super().step(str(self.action_space.sample()))
+        rng = random.Random(f"{self.task.seed} {said} {len(action)}")
+        return (said + " " + "".join(rng.choices("aeklmnrtu ,", k=rng.randint(20, 400))), *rest)
+
+
+def memory() -> dict[str, int]:
+    """Bytes of this process's memory: all, shared pages in proportion, and what is its own and no file's.
+
+    The first changes with other processes that map the same libraries, so that growth is read off the second.
+    """
+    lines = [line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()]
+    kb = {line[0].rstrip(":").lower(): int(line[1]) for line in lines[1:]}
+    return {name: kb[name] * 1024 for name in ("pss", "pss_anon")}
+
+
+def policy_for(loaded: LoadedModel, history: Kind, dtype: torch.dtype) -> HFPolicy:
+    """A policy whose contexts fill up, and whose keys do not all fit."""
+    config: Any = loaded.model.config  # type: ignore[attr-defined]
+    whole = SLOTS * MAX_LEN * 2 * config.num_hidden_layers * config.hidden_size * dtype.itemsize
+    return HFPolicy(
+        loaded,
+        max_new_tokens=24,
+        max_summary_tokens=16,
+        max_slots=SLOTS,
+        max_len=MAX_LEN,
+        max_kv_bytes=whole // SHARE,
+        history=history,
+        budget=None if history == "cut" else 960,
+        dtype=dtype,
+    )
+
+
+def walk(engine: Engine, rng: random.Random, episodes: int) -> int:
+    """Play episodes on the engine itself, some of them forked from others or freed half-way; return how many."""
+    live: dict[int, int] = {}  # slot to turns that are left
+    begun = 0
+    while begun < episodes or live:
+        while begun < episodes and engine.open_slots < SLOTS:
+            sources = [slot for slot in live if engine.tokens(slot)]
+            forked = bool(sources) and rng.random() < 0.2
+            live[engine.fork(rng.choice(sources)) if forked else engine.open()] = rng.randint(1, 6)
+            begun += 1
+        chosen = rng.sample(sorted(live), rng.randint(1, len(live)))
+        requests = []
+        for slot in chosen:
+            given = [rng.randrange(engine.vocabulary) for _ in range(rng.randint(20, 400))]
+            requests.append(GenRequest(slot, given, seed=rng.randrange(1 << 30)))
+        params = SamplingParams(max_new_tokens=24, stop_ids=tuple(range(20)))
+        for slot, result in zip(chosen, engine.generate(requests, params), strict=True):
+            live[slot] -= 1
+            if not live[slot] or result.stop == "context" or rng.random() < 0.05:
+                del live[slot]
+                engine.close(slot)
+    return begun
+
+
+def soak(episodes: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Play episodes of 3 to 9 turns with a tiny model in bf16 and watch what memory does.
+
+    A round of a hundred: 60 through the runner (histories cut, with dropped results and with summaries, in turns), 20
+    continuations of theirs, 20 on the engine itself with forks and early ends. Before every round the weights are
+    taken over anew. Keys and values have a third of the memory that they could use.
+
+    Flat: the slope of memory over the second half, at the upper end of its 95 % interval, is no more than 16 MB on as
+    many episodes again; the tables keep their limit; no slot is left open, no conversation remembered, and no episode
+    fails.
+    """
+    from gymnasium.envs.registration import register
+
+    register("thinkact/BenchRagged-v0", entry_point=Ragged, disable_env_checker=True)
+    loaded = build_tiny(["an umbrella, a letter, a key"], vocab_size=320, hidden=64, layers=2, heads=2, seed=0)
+    policies = [policy_for(loaded, history, torch.bfloat16) for history in KINDS]
+    rng = random.Random(0)
+    rounds: list[dict[str, int]] = []
+    played = failed = summaries = restarts = turns = 0
+    start, cpu = time.perf_counter(), time.process_time()
+    world = {"world": "umbrella", "horizon": list(range(3, 10))}
+    with Runner("thinkact/BenchRagged-v0", concurrency=SLOTS, env_kwargs=world) as runner:
+        while played < episodes:
+            policy = policies[len(rounds) % len(policies)]
+            policy.sync()
+            snapshots: Any = {}
+            jobs = make_jobs(runner.sample_tasks(ROUND * 6 // 10, played), seed=played, prefix=f"soak{played}")
+            whole = runner.run(jobs, policy, snapshots=snapshots)
+            good = [episode for episode in whole if episode.error is None]
+            seed = len(rounds)
+            more = fork(runner, policy, good[: ROUND // 10], snapshots, count=1, turns=2, by="even", seed=seed)
+            walked = walk(policy.engine, rng, ROUND - len(whole) - len(more.episodes))
+            failed += len(whole) - len(good) + more.errors
+            played += len(whole) + len(more.episodes) + walked
+            turns += sum(len(episode.turns) for episode in (*good, *more.episodes))
+            for turn in (turn for episode in (*good, *more.episodes) for turn in episode.turns):
+                summaries += turn.summary is not None
+                restarts += turn.restart
+            engine = policy.engine
+            rounds.append(
+                {
+                    "episodes": played,
+                    **memory(),
+                    "kv_bytes": engine.kv_bytes,
+                    "open": engine.open_slots,
+                    "remembered": len(policy._live) + len(policy._resumed),
+                }
+            )
+            say(f"soak: {rounds[-1]}")
+    slope, half_width = growth(rounds[len(rounds) // 2 :])
+    limit = MAX_LEN * SLOTS * 2 * 2 * 64 * torch.bfloat16.itemsize // SHARE
+    return {
+        "episodes": played,
+        "failed": failed,
+        "turns_of_episodes": turns,
+        "contexts_begun_anew": restarts,
+        "summaries": summaries,
+        "evicted_tokens": sum(policy.engine.evicted_tokens for policy in policies),
+        "prefilled_tokens": sum(policy.engine.prefilled_tokens for policy in policies),
+        "sampled_tokens": sum(policy.engine.generated_tokens for policy in policies),
+        "seconds": round(time.perf_counter() - start, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "bytes_per_episode_in_the_second_half": round(slope, 1),
+        "half_width_95": round(half_width, 1),
+        "flat": (slope + half_width) * episodes <= ALLOWED
+        and all(each["kv_bytes"] <= limit and not each["open"] and not each["remembered"] for each in rounds)
+        and not failed,
+        "rounds": rounds,
+    }
+
+
+def growth(rounds: Sequence[dict[str, int]]) -> tuple[float, float]:
+    """Fit memory over episodes through the means of 10 blocks, whose errors are less alike than those of rounds.
+
+    Returns:
+        Bytes per episode, and half the width of its 95 % interval; infinite where there are too few rounds.
+    """
+    if len(rounds) < BLOCKS:
+        return 0.0, float("inf")
+    parts = np.array_split(np.array([(each["episodes"], each["pss_anon"]) for each in rounds], dtype=float), BLOCKS)
+    x, y = np.array([part.mean(axis=0) for part in parts]).T
+    slope, offset = np.polyfit(x, y, 1)
+    spread = float(((y - slope * x - offset) ** 2).sum()) / (BLOCKS - 2)
+    return float(slope), T * float(np.sqrt(spread / ((x - x.mean()) ** 2).sum()))
