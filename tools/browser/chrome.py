@@ -120,10 +120,11 @@ def flags(port: int, *, headful: bool = False, frames: bool = False) -> list[str
         "--renderer-process-limit=1",
         "--disable-site-isolation-trials",
         # RenderDocument makes a frame and a compositor anew for every page of the same site: half of what opening one
-        # costs.
+        # costs. DeferRendererTasksAfterInput keeps what a click fetched back until the next frame, for nobody's eyes.
         "--disable-features=IsolateOrigins,site-per-process,SpareRendererForSitePerProcess,HttpsUpgrades,"
         "HttpsFirstBalancedModeAutoEnable,BackForwardCache,OptimizationHints,MediaRouter,Translate,RenderDocument,"
-        "PaintHolding,AcceptCHFrame,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,LazyFrameLoading",
+        "DeferRendererTasksAfterInput,PaintHolding,AcceptCHFrame,AvoidUnnecessaryBeforeUnloadCheckSync,"
+        "DestroyProfileOnBrowserClose,LazyFrameLoading",
         "--disable-back-forward-cache",
         # Chromium takes a machine without a mouse for a telephone.
         "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
