@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -33,6 +34,8 @@ def session(box: Sandbox) -> Iterator[Session]:
 
 @pytest.fixture
 def own_processes() -> Callable[[], set[int]]:
+    if (host := sys.modules.get("thinkact.tools.browser.host")) is not None:
+        host.shut_down()  # the browser of another test starts and ends processes whenever it likes
     return lambda: descendants(os.getpid())
 
 
