@@ -15,7 +15,7 @@ train: setup
 	@$(BIN)/thinkact train $(ARGS)
 
 test: setup lint types
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 $(ARGS)
 
 setup: $(STAMP)
 	@scripts/setup.sh --system-only

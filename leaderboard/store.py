@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from thinkact.leaderboard.decisions import Decisions
+from thinkact.leaderboard.index import (
+    BoardLocked,
+    Group,
+    Index,
+    Indexed,
+    members_of,
+    outcomes_by_submission,
+    outcomes_of,
+)
 from thinkact.leaderboard.paired import all_pairs, rank_sets
 from thinkact.leaderboard.records import (
     BASELINES,
@@ -36,26 +42,6 @@ from thinkact.policies.episode import Episode
 
 __all__ = ["Board", "BoardLocked", "Entry", "Row"]
 
-_INDEX_VERSION = 2
-_SCHEMA = f"""
-DROP TABLE IF EXISTS submission; DROP TABLE IF EXISTS outcome;
-CREATE TABLE submission (
-    id TEXT PRIMARY KEY, stamp TEXT NOT NULL, created TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
-    suite TEXT NOT NULL, meta TEXT NOT NULL, withheld TEXT);
-CREATE TABLE outcome (
-    submission TEXT NOT NULL, env_id TEXT NOT NULL, env_version TEXT NOT NULL, split TEXT NOT NULL,
-    id TEXT NOT NULL, task TEXT NOT NULL, success INTEGER, score REAL, truncated INTEGER NOT NULL,
-    turns INTEGER NOT NULL, invalid_turns INTEGER NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
-    cost REAL NOT NULL, attempts INTEGER NOT NULL, family TEXT NOT NULL, difficulty REAL NOT NULL,
-    PRIMARY KEY (submission, id)) WITHOUT ROWID;
-PRAGMA user_version = {_INDEX_VERSION};
-"""
-_OUTCOME_COLUMNS = ", ".join(field.name for field in fields(Outcome))
-
-
-class BoardLocked(RuntimeError):
-    """Another process held the index for longer than the time allowed; try again."""
-
 
 class Board:
     """A leaderboard in a folder: ``episodes/<submission>.jsonl`` and ``index.sqlite``.
@@ -70,9 +56,9 @@ class Board:
 
     def __init__(self, path: Path, *, busy_timeout_s: float = 10.0) -> None:
         self.path = Path(path)
-        self.busy_timeout_s = busy_timeout_s
         self._files = self.path / "episodes"
         self._files.mkdir(parents=True, exist_ok=True)
+        self._index = Index(self.path, busy_timeout_s)
         #: Why submissions are shown or not; what it takes off is treated like an altered one.
         self.decisions = Decisions(self.path)
 
@@ -151,8 +137,8 @@ class Board:
             BoardLocked: When the index needs repair and another process holds it.
         """
         self._repair()
-        with self._index() as db:
-            groups = _members(db, {"suite": suite, "env_id": env_id, "split": split})
+        with self._index.open() as db:
+            groups = members_of(db, {"suite": suite, "env_id": env_id, "split": split})
             return [row for group, members in groups.items() for row in self._group(db, group, members, history)]
 
     def entries(self, *, suite: str | None = None, history: bool = False) -> list[Entry]:
@@ -163,8 +149,8 @@ class Board:
             history: Every submission, not only the newest of each name in each group.
         """
         self._repair()
-        with self._index() as db:
-            groups = _members(db, {"suite": suite})
+        with self._index.open() as db:
+            groups = members_of(db, {"suite": suite})
         return [
             Entry(
                 submission=key,
@@ -186,7 +172,7 @@ class Board:
     def state(self) -> str:
         """Return a digest that changes whenever anything on the board does."""
         self._repair()
-        with self._index() as db:
+        with self._index.open() as db:
             found = db.execute("SELECT id, stamp, withheld FROM submission ORDER BY id").fetchall()
         return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
@@ -220,42 +206,34 @@ class Board:
     def submission_of(self, run: str) -> tuple[str, dict[str, Any]] | None:
         """Return the submission that a run of the board became, with its notes; None when there is none."""
         self._repair()
-        with self._index() as db:
+        with self._index.open() as db:
             for key, meta in db.execute("SELECT id, meta FROM submission"):
                 found: dict[str, Any] = json.loads(meta)
                 if found.get("run") == run:
                     return key, found
         return None
 
-    def outcomes(self, submission: str, group: tuple[str, str, str, str]) -> list[Outcome]:
+    def outcomes(self, submission: str, group: Group) -> list[Outcome]:
         """Return what statistics need of a submission's episodes in one :attr:`Row.group`, from the index."""
         self._repair()
-        with self._index() as db:
-            return _outcomes(db, submission, group)
+        with self._index.open() as db:
+            return outcomes_of(db, submission, group)
 
     def all_outcomes(self, suite: str, split: str) -> dict[tuple[str, str, str], list[Outcome]]:
         """Return the outcomes of everybody on a suite and split, by (submission, env_id, env_version), in one go."""
         self._repair()
-        columns = ", ".join(f"outcome.{field.name}" for field in fields(Outcome))
-        query = (
-            f"SELECT submission, env_id, env_version, {columns} FROM outcome JOIN submission "
-            "ON submission.id = outcome.submission WHERE withheld IS NULL AND suite = ? AND split = ?"
-        )
-        found: dict[tuple[str, str, str], list[Outcome]] = {}
-        with self._index() as db:
-            for record in db.execute(query, (suite, split)):
-                found.setdefault(record[:3], []).append(_outcome(record[3:]))
-        return found
+        with self._index.open() as db:
+            return outcomes_by_submission(db, suite, split)
 
     def withheld(self) -> dict[str, str]:
         """Return the submissions that are not shown, with the reason: altered, rejected or retracted."""
         self._repair()
-        with self._index() as db:
+        with self._index.open() as db:
             return dict(db.execute("SELECT id, withheld FROM submission WHERE withheld IS NOT NULL"))
 
     def rebuild(self) -> None:
         """Throw the index away and derive it anew from the episode files; clears left-over part files."""
-        self._drop_index()
+        self._index.drop()
         for leftover in self._files.glob(".*.part"):
             leftover.unlink(missing_ok=True)
         self._repair()
@@ -265,14 +243,14 @@ class Board:
     def _group(
         self,
         db: sqlite3.Connection,
-        group: tuple[str, str, str, str],
+        group: Group,
         members: list[tuple[str, ...]],
         history: bool,
     ) -> list[Row]:
         """Build one group's rows from (created, submission, name, kind, meta), newest first."""
         names = [member[2] for member in members]
         shown = [member for at, member in enumerate(members) if history or member[2] not in names[:at]]
-        outcomes = {member[1]: _outcomes(db, member[1], group) for member in shown}
+        outcomes = {member[1]: outcomes_of(db, member[1], group) for member in shown}
         baselines = {member[1] for member in shown if member[3] == "baseline" or member[2] in BASELINES}
         means = {key: task_means(found) for key, found in outcomes.items() if key not in baselines}
         ranked = rank_sets(means, all_pairs(means))
@@ -307,103 +285,22 @@ class Board:
         return " ".join(f"{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ino}" for stat in stats)
 
     def _repair(self) -> None:
-        """Bring the index up to the files: what a crash left out is added, what is gone or changed redone."""
-        try:
-            self._repair_once()
-        except sqlite3.OperationalError as error:
-            code = error.sqlite_errorcode & 0xFF
-            if code == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, "No space left on device", str(self.path)) from error
-            if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            raise BoardLocked(f"{self.path}: the index is in use by another process ({error})") from error
-        except sqlite3.DatabaseError:  # Not a database, or a malformed one: the files know better.
-            self._drop_index()
-            self._repair_once()
-
-    def _repair_once(self) -> None:
         off = self.decisions.off()
         present = {
             path.stem: f"{self._stamp(path.stem)} {off.get(path.stem, '')}".rstrip()
             for path in sorted(self._files.glob("[!.]*.json"))
         }
-        with self._index() as db:
-            indexed = dict(db.execute("SELECT id, stamp FROM submission"))
-            if present == indexed:
-                return
-            db.execute("BEGIN IMMEDIATE")
-            for submission in indexed.keys() | present.keys():
-                if indexed.get(submission) == present.get(submission):
-                    continue
-                db.execute("DELETE FROM outcome WHERE submission = ?", (submission,))
-                db.execute("DELETE FROM submission WHERE id = ?", (submission,))
-                if submission in present:
-                    self._index_one(db, submission, present[submission], off.get(submission))
-            db.execute("COMMIT")
+        self._index.repair(present, lambda submission: self._read(submission, off.get(submission)))
 
-    def _index_one(self, db: sqlite3.Connection, submission: str, stamp: str, off: str | None) -> None:
+    def _read(self, submission: str, withheld: str | None) -> Indexed:
+        """Read what the index takes of a submission, which is withheld too where its files are damaged."""
         manifest = read_manifest(self._paths(submission)[1])
-        withheld, episodes = off, list[Episode]()
+        episodes = list[Episode]()
         try:
             if manifest is None or manifest.id != submission:
                 raise RejectedSubmission("its manifest is damaged")
-            episodes = list(self.episodes(submission)) if off is None else []
+            episodes = list(self.episodes(submission)) if withheld is None else []
         except (RejectedSubmission, ValidationError, OSError) as error:
             withheld = str(error)
         known = (manifest.created, manifest.name, manifest.kind, manifest.suite) if manifest else ("",) * 4
-        meta = json.dumps(manifest.meta if manifest else {})
-        db.execute(
-            "INSERT INTO submission VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (submission, stamp, *known, meta, withheld),
-        )
-        db.executemany(
-            f"INSERT INTO outcome (submission, env_id, env_version, split, {_OUTCOME_COLUMNS}) "
-            f"VALUES ({', '.join('?' * (4 + len(fields(Outcome))))})",
-            ((submission, one.env_id, one.env_version, one.split, *astuple(Outcome.of(one))) for one in episodes),
-        )
-
-    @contextmanager
-    def _index(self) -> Iterator[sqlite3.Connection]:
-        path = self.path / "index.sqlite"
-        with closing(sqlite3.connect(path, timeout=self.busy_timeout_s, isolation_level=None)) as db:
-            version = "PRAGMA user_version"
-            if db.execute(version).fetchone() != (_INDEX_VERSION,):
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("BEGIN IMMEDIATE")
-                if db.execute(version).fetchone() != (_INDEX_VERSION,):  # Another process may have been first.
-                    for statement in _SCHEMA.split(";"):
-                        db.execute(statement)
-                db.execute("COMMIT")
-            yield db
-
-    def _drop_index(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            (self.path / f"index.sqlite{suffix}").unlink(missing_ok=True)
-
-
-def _members(
-    db: sqlite3.Connection, wanted: dict[str, str | None]
-) -> dict[tuple[str, str, str, str], list[tuple[str, ...]]]:
-    """Return (created, submission, name, kind, meta) of each group's submissions, newest first."""
-    asked = {key: value for key, value in wanted.items() if value is not None}
-    where = "".join(f" AND {key} = :{key}" for key in asked)
-    query = (
-        "SELECT DISTINCT suite, env_id, env_version, split, created, submission, name, kind, meta "
-        "FROM outcome JOIN submission ON submission.id = outcome.submission "
-        f"WHERE withheld IS NULL{where} ORDER BY suite, env_id, env_version, split, created DESC"
-    )
-    groups: dict[tuple[str, str, str, str], list[tuple[str, ...]]] = {}
-    for record in db.execute(query, asked):
-        groups.setdefault(record[:4], []).append(record[4:])
-    return groups
-
-
-def _outcomes(db: sqlite3.Connection, submission: str, group: tuple[str, str, str, str]) -> list[Outcome]:
-    where = "submission = ? AND env_id = ? AND env_version = ? AND split = ?"
-    query = f"SELECT {_OUTCOME_COLUMNS} FROM outcome WHERE {where}"
-    return [_outcome(record) for record in db.execute(query, (submission, *group[1:]))]
-
-
-def _outcome(record: tuple[Any, ...]) -> Outcome:
-    key, task, success, score, truncated, *rest = record
-    return Outcome(key, task, None if success is None else bool(success), score, bool(truncated), *rest)
+        return Indexed(*known, json.dumps(manifest.meta if manifest else {}), withheld, episodes)

@@ -9,12 +9,8 @@ import threading
 import pytest
 
 pytest.importorskip("uvicorn", reason='needs pip install "thinkact[serve]"')
-import uvicorn
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
-from thinkact.envs import Conversation, Message
 from thinkact.policies.endpoint import (
     EndpointFault,
     EndpointPolicy,
@@ -26,118 +22,16 @@ from thinkact.policies.endpoint import (
 from thinkact.policies.rollout import Job, Runner
 
 KEY = "sk-canary-0123456789"
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "submit",
-            "description": "End.",
-            "parameters": {"type": "object", "properties": {"code": {"type": "string"}}},
-        },
-    }
-]
-
-
-def completion(message, **more):
-    return {"choices": [{"message": {"role": "assistant", **message}, "finish_reason": "stop"}], **more}
 
 
 def called(name, arguments):
     return {"id": "x", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-class Server:
-    """Answers each request with the next of ``script``, the last one for ever; a callable makes the answer."""
-
-    def __init__(self):
-        self.script = [completion({"content": "{}"})]
-        self.requests, self.headers = [], []
-        self.live, self.most = set(), 0
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        app = Starlette(routes=[Route("/v1/chat/completions", self.answer, methods=["POST"])])
-        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
-        self._thread.start()
-
-    async def answer(self, request):
-        asked = json.loads(await request.body())
-        self.requests.append(asked)
-        self.headers.append(dict(request.headers))
-        live = self.live  # of this test: one that hangs may end in the middle of the next
-        live.add(request)
-        self.most = max(self.most, len(live))
-        try:
-            await asyncio.sleep(0)
-            found = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-            if callable(found) and not isinstance(found, Response):
-                found = found(asked)
-            if asyncio.iscoroutine(found):
-                found = await found
-            return found if isinstance(found, Response) else JSONResponse(found)
-        finally:
-            live.discard(request)
-
-    def close(self):
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
-
-
-@pytest.fixture(scope="module")
-def running():
-    made = Server()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def server(running):
-    running.script = [completion({"content": "{}"})]
-    running.requests.clear()
-    running.headers.clear()
-    running.live, running.most = set(), 0
-    return running
-
-
-@pytest.fixture
-def policy(server):
-    made = []
-
-    def make(**options):
-        policy = EndpointPolicy(server.url, "m", **{"timeout_s": 20.0, **options})
-        policy.pauses = []
-
-        async def sleep(seconds):
-            policy.pauses.append(seconds)
-
-        policy._sleep = sleep
-        made.append(policy)
-        return policy
-
-    yield make
-    for policy in made:
-        policy.close()
-        policy.close()
-
-
-def talk(*texts, at=0):
-    roles = ["user", *["assistant", "tool"] * len(texts)]
-    return Conversation(
-        f"c{at}", "env", "eval/secret", 4711, TOOLS, [Message(*p) for p in zip(roles, texts, strict=False)]
-    )
-
-
-def only(policy, *texts):
-    return policy.act([talk(*(texts or ("Do it.",)))])[0]
-
-
-def test_native_calls_become_an_action_and_all_else_a_thought(server, policy):
+def test_native_calls_become_an_action_and_all_else_a_thought(server, policy, only, tools):
     calls = [called("submit", '{"code": "é"}'), called("submit", ""), called("look", {"at": 1})]
     message = {"content": 'I say {"submit": 1}.', "reasoning_content": "Hm.", "tool_calls": calls}
-    server.script = [completion(message, usage={"prompt_tokens": 1000, "completion_tokens": 200})]
+    server.script = [server.completion(message, usage={"prompt_tokens": 1000, "completion_tokens": 200})]
     action = only(policy(prices=(1.0, 10.0)))
     assert action.text.splitlines() == [
         '{"name": "submit", "arguments": {"code": "é"}}',
@@ -147,11 +41,11 @@ def test_native_calls_become_an_action_and_all_else_a_thought(server, policy):
     assert action.thought == 'Hm.\nI say {"submit": 1}.' and action.seconds > 0
     assert (action.prompt_tokens, action.sampled_tokens) == (1000, 200) and action.cost == pytest.approx(0.003)
     request = server.requests[0]
-    assert request["tools"] == TOOLS and request["messages"] == [{"role": "user", "content": "Do it."}]
+    assert request["tools"] == tools and request["messages"] == [{"role": "user", "content": "Do it."}]
     assert "secret" not in json.dumps(request) and "4711" not in json.dumps(request)
 
 
-def test_plain_text_is_read_as_any_models(server, policy):
+def test_plain_text_is_read_as_any_models(server, policy, only):
     for content, thought, text in (
         ('<think>So {"a": 1}</think>{"submit": "x"}', 'So {"a": 1}', '{"submit": "x"}'),
         ('Well: {"submit": "x"}', "Well:", '{"submit": "x"}'),
@@ -159,20 +53,20 @@ def test_plain_text_is_read_as_any_models(server, policy):
         (None, "", ""),
         ([{"type": "text", "text": '{"submit": "y"}'}], "", '{"submit": "y"}'),
     ):
-        server.script = [completion({"content": content})]
+        server.script = [server.completion({"content": content})]
         action = only(policy())
         assert (action.thought, action.text, action.fault) == (thought, text, "")
 
 
-def test_a_models_broken_arguments_are_its_own_mistake_and_not_a_fault(server, policy):
+def test_a_models_broken_arguments_are_its_own_mistake_and_not_a_fault(server, policy, only):
     for arguments in ('{"code": ', "[1]", '"x"', "[" * 5000, '{"a": NaN}'):
-        server.script = [completion({"tool_calls": [called("submit", arguments)]})]
+        server.script = [server.completion({"tool_calls": [called("submit", arguments)]})]
         action = only(policy())
         assert action.fault == "" and action.text.startswith('{"name": "submit", "arguments": ')
     assert len(server.requests) == 5
 
 
-def test_history_goes_back_as_the_calls_that_were_made():
+def test_history_goes_back_as_the_calls_that_were_made(talk):
     two = '{"name": "look", "arguments": {"at": 1}}\n{"submit": "x"}'
     sent = messages(talk("Q", two, "seen", "no call", "what?", "", "nothing"), "Be brief.")
     assert [each["role"] for each in sent] == [
@@ -210,7 +104,7 @@ BROKEN = {
     "no choices": {"choices": []},
     "a list": [1, 2],
     "no message": {"choices": [{}]},
-    "calls of another shape": completion({"tool_calls": [{"function": {"arguments": "{}"}}]}),
+    "calls of another shape": {"choices": [{"message": {"tool_calls": [{"function": {"arguments": "{}"}}]}}]},
     "deep": lambda _: Response("[" * 100_000),
     "huge": lambda _: Response(b" " * (9 << 20)),
     "cut short": short,
@@ -220,10 +114,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_no_score(server, policy, name):
+def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_no_score(server, policy, name, only):
     timeout = 0.5 if name in ("hangs", "drips") else 20.0
     if timeout == 20.0:
-        server.script = [BROKEN[name], BROKEN[name], completion({"content": "{}"})]
+        server.script = [BROKEN[name], BROKEN[name], server.completion({"content": "{}"})]
         action = only(policy(timeout_s=timeout))
         assert action.text == "{}" and action.fault == "" and len(server.requests) == 3
     server.script = [BROKEN[name]]
@@ -233,11 +127,11 @@ def test_a_fault_that_passes_is_tried_again_and_one_that_stays_is_no_score(serve
     assert len(broken.pauses) == 2 and all(0 < pause <= 60 for pause in broken.pauses)
 
 
-def test_it_waits_as_long_as_it_is_asked_but_not_for_ever(server, policy):
+def test_it_waits_as_long_as_it_is_asked_but_not_for_ever(server, policy, only):
     server.script = [
         Response("", 429, headers={"Retry-After": "7"}),
         Response("", 503, headers={"Retry-After": "100000"}),
-        completion({"content": "{}"}),
+        server.completion({"content": "{}"}),
     ]
     patient = policy()
     assert only(patient).text == "{}" and patient.pauses == [7.0, 60.0]
@@ -249,7 +143,7 @@ def test_it_waits_as_long_as_it_is_asked_but_not_for_ever(server, policy):
 @pytest.mark.parametrize(
     ("status", "word"), [(401, "key"), (403, "key"), (404, "model"), (400, "request"), (302, "HTTP 302")]
 )
-def test_what_the_user_can_mend_raises_at_once(server, policy, status, word):
+def test_what_the_user_can_mend_raises_at_once(server, policy, status, word, only):
     headers = {"Location": "http://192.0.2.1/"} if status == 302 else {}
     server.script = [Response("no", status, headers=headers)]
     with pytest.raises(EndpointRefused, match=word):
@@ -257,13 +151,13 @@ def test_what_the_user_can_mend_raises_at_once(server, policy, status, word):
     assert len(server.requests) == 1
 
 
-def test_a_context_that_is_full_ends_the_episode_without_a_fault(server, policy):
+def test_a_context_that_is_full_ends_the_episode_without_a_fault(server, policy, only):
     server.script = [JSONResponse({"error": {"code": "context_length_exceeded"}}, 400)]
     action = only(policy())
     assert action.stop == "context" and action.fault == ""
 
 
-def test_the_key_goes_to_the_endpoint_and_nowhere_else(server, policy, monkeypatch, caplog):
+def test_the_key_goes_to_the_endpoint_and_nowhere_else(server, policy, monkeypatch, caplog, only):
     monkeypatch.setenv("SOME_API_KEY", KEY)
     caplog.set_level(logging.DEBUG)
     server.script = [Response(f"bad key {KEY}", 401)]
@@ -306,14 +200,14 @@ def test_loopback_is_told_from_names_that_only_look_like_it():
     )
 
 
-def test_requests_in_flight_are_counted_and_answers_stay_in_order(server, policy):
+def test_requests_in_flight_are_counted_and_answers_stay_in_order(server, policy, talk):
     async def slow(request):
         for _ in range(3000):  # until three are there: the first may not be answered before the third has come
             if server.most >= 3:
                 break
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)
-        return completion({"content": "{" + request["messages"][0]["content"] + "}"})
+        return server.completion({"content": "{" + request["messages"][0]["content"] + "}"})
 
     server.script = [slow]
     actions = policy(concurrency=3).act([talk(str(at), at=at) for at in range(12)])
@@ -321,7 +215,7 @@ def test_requests_in_flight_are_counted_and_answers_stay_in_order(server, policy
     assert server.most == 3
 
 
-def test_one_that_is_down_breaks_the_run_off(server, policy):
+def test_one_that_is_down_breaks_the_run_off(server, policy, talk, only):
     server.script = [BROKEN["500"]]
     with pytest.raises(EndpointFault, match="4 actions in a row"):
         policy(breaker=4).act([talk("x", at=at) for at in range(4)])
@@ -336,11 +230,15 @@ def test_one_that_is_down_breaks_the_run_off(server, policy):
             gone.close()
 
 
-def test_texts_that_no_record_could_hold_are_mended(server, policy):
-    server.script = [lambda _: Response(json.dumps(completion({"content": '{"a": "\ud800"}', "reasoning": "\udfff"})))]
+def test_texts_that_no_record_could_hold_are_mended(server, policy, only):
+    server.script = [
+        lambda _: Response(json.dumps(server.completion({"content": '{"a": "\ud800"}', "reasoning": "\udfff"})))
+    ]
     action = only(policy(), "a lone \ud800")
     (action.text + action.thought).encode()
-    server.script = [completion({"content": "{" * 300_000}, usage={"prompt_tokens": -1, "completion_tokens": "7"})]
+    server.script = [
+        server.completion({"content": "{" * 300_000}, usage={"prompt_tokens": -1, "completion_tokens": "7"})
+    ]
     action = only(policy())
     assert len(action.text) == 100_000 and (action.prompt_tokens, action.sampled_tokens) == (0, 0)
 
@@ -350,7 +248,7 @@ def test_in_a_rollout_faults_are_errors_once_and_everything_is_counted(server, p
         task = request["messages"][0]["content"]
         if "subtract" in task:
             return Response("oops", 500)
-        return completion(
+        return server.completion(
             {"tool_calls": [called("submit", '{"code": "def f(x): return 0"}')]},
             usage={"prompt_tokens": 11, "completion_tokens": 5},
         )
@@ -368,14 +266,14 @@ def test_in_a_rollout_faults_are_errors_once_and_everything_is_counted(server, p
     assert all(e.score == 0.0 and e.usage.prompt_tokens == 11 and e.usage.cost == pytest.approx(16.0) for e in won)
 
 
-def test_it_works_under_a_loop_of_the_callers_own(server, policy):
+def test_it_works_under_a_loop_of_the_callers_own(server, policy, only):
     async def notebook():
         return only(policy())
 
     assert asyncio.run(notebook()).text == "{}"
 
 
-def test_closing_leaves_no_thread(server):
+def test_closing_leaves_no_thread(server, only):
     before = set(threading.enumerate())
     with EndpointPolicy(server.url, "m") as policy:
         only(policy)
@@ -386,107 +284,8 @@ def test_closing_leaves_no_thread(server):
     assert not any(thread.is_alive() for thread in started)
 
 
-def events(*objects, done=True):
-    lines = [f"data: {json.dumps(each)}\n\n" for each in objects] + ["data: [DONE]\n\n"] * done
-    return lambda _: StreamingResponse(iter([": a comment\n\n", *lines]), media_type="text/event-stream")
-
-
-def delta(reason=None, **part):
-    return {"choices": [{"index": 0, "delta": part, "finish_reason": reason}]}
-
-
-def part_of_call(index, **function):
-    return delta(tool_calls=[{"index": index, "function": function}])
-
-
-def test_a_stream_is_told_as_it_comes_and_read_as_a_whole(server, policy):
-    said = []
-    server.script = [
-        events(
-            delta(role="assistant", content=""),
-            delta(reasoning_content="Hm. "),
-            delta(content="I "),
-            delta(content="say."),
-            part_of_call(0, name="submit", arguments=""),
-            part_of_call(0, arguments='{"code": '),
-            part_of_call(1, name="look", arguments="{}"),
-            part_of_call(0, arguments='"é"}'),
-            delta("tool_calls"),
-            {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}},
-        )
-    ]
-    action = only(policy(on_text=lambda name, piece: said.append((name, piece))))
-    assert action.text.splitlines() == [
-        '{"name": "submit", "arguments": {"code": "é"}}',
-        '{"name": "look", "arguments": {}}',
-    ]
-    assert action.thought == "Hm.\nI say." and (action.prompt_tokens, action.sampled_tokens) == (7, 5)
-    assert "".join(piece for _, piece in said) == 'Hm. I say.submit{"code": look{}"é"}' and said[0][0] == "c0"
-    assert server.requests[0]["stream"] is True and server.requests[0]["stream_options"] == {"include_usage": True}
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        events(delta(content="half"), done=False),
-        events(delta(content="half"), {"error": {"message": "gone"}}),
-        events({"choices": [{"index": 0, "delta": {"tool_calls": [{}]}}]}),
-        lambda _: Response("data: {\n\n", media_type="text/event-stream"),
-        lambda _: Response("slow down", 429, media_type="text/event-stream"),
-    ],
-    ids=["cut", "error", "shape", "no JSON", "429"],
-)
-def test_a_stream_that_breaks_is_tried_again(server, policy, broken):
-    server.script = [broken, events(delta("stop", content="{}"))]
-    action = only(policy(on_text=lambda name, piece: None))
-    assert action.text == "{}" and not action.fault and len(server.requests) == 2
-
-
-def test_who_cannot_stream_answers_all_the_same(server, policy):
-    server.script = [completion({"content": "{}"})]
-    assert only(policy(on_text=lambda name, piece: None)).text == "{}"
-
-
-def test_token_ids_are_taken_where_they_are_told(server, policy):
-    """As vLLM and SGLang write them; a prompt that does not go on with what was written begins a context anew."""
-
-    def told(fed, written, where):
-        answer = completion({"content": "{}"}, usage={"prompt_tokens": len(fed), "completion_tokens": len(written)})
-        (choice,) = answer["choices"]
-        choice["token_ids"] = written
-        choice["logprobs"] = {"content": [{"token": "x", "logprob": -0.5} for _ in written]}
-        (answer if where == "vllm" else choice)["prompt_token_ids"] = fed
-        return answer
-
-    asking = policy(token_ids=True)
-    talks = [("Q",), ("Q", "{}", "seen"), ("Q", "{}", "seen", "{}", "more")]
-    for where in ("vllm", "sglang"):
-        server.script = [
-            told([1, 2], [3, 4], where),
-            told([1, 2, 3, 4, 5], [6], where),
-            told([1, 2, 9, 5], [6, 7], where),
-        ]
-        actions = [only(asking, *texts) for texts in talks]
-        assert [(a.prompt_ids, a.token_ids, a.restart) for a in actions] == [
-            ([1, 2], [3, 4], False),
-            ([5], [6], False),
-            ([1, 2, 9, 5], [6, 7], True),
-        ]
-        assert actions[2].logprobs == [-0.5, -0.5]
-        asking.release("c0")
-    assert server.requests[0]["return_token_ids"] is True and server.requests[0]["logprobs"] is True
-    # Where they are missing or make no sense, tokens are counted.
-    for change in ({"token_ids": None}, {"token_ids": [3, "4"]}, {"token_ids": [3]}, {"logprobs": None}):
-        answer = told([1, 2], [3, 4], "vllm")
-        answer["choices"][0] |= change
-        server.script = [answer]
-        action = only(asking)
-        assert action.token_ids == [] and (action.prompt_tokens, action.sampled_tokens) == (2, 2)
-        asking.release("c0")
-
-
-def test_efforts_and_budgets_are_passed_on_and_kept(server, policy):
-    server.script = [completion({"content": "{}"}, usage={"prompt_tokens": 9, "completion_tokens": 30})]
+def test_efforts_and_budgets_are_passed_on_and_kept(server, policy, only):
+    server.script = [server.completion({"content": "{}"}, usage={"prompt_tokens": 9, "completion_tokens": 30})]
     thrifty = policy(effort="low", max_tokens=40, max_episode_tokens=70)
     stops = [only(thrifty).stop for _ in range(4)]
     assert stops == ["stop", "stop", "stop", "budget"]
