@@ -21,7 +21,7 @@ class Admin(App):
     """The console with which Northwind's operators work."""
 
     name = "admin"
-    host = "admin.test"
+    host = "admin.northwind.test"
     title = "Northwind Operations"
     schema = data.SCHEMA
 

@@ -22,7 +22,7 @@ class Booking(App):
     """A travel site: search and book flights and hotel rooms, and look after what was booked."""
 
     name = "booking"
-    host = "booking.test"
+    host = "booking.northwind.test"
     title = "Wayfarer"
     schema = SCHEMA
 

@@ -19,7 +19,7 @@ class Inbox(App):
     """Mail of one person, who is signed in. Looking at a mail changes nothing; marking it as read does."""
 
     name = "inbox"
-    host = "inbox.test"
+    host = "inbox.northwind.test"
     title = "Postbox"
     schema = SCHEMA
 

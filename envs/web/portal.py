@@ -10,12 +10,12 @@ from thinkact.envs.web.site import App, Knobs, Page, Reply, Web
 from thinkact.envs.web.tasks import register_app
 
 _APPLICATIONS = (
-    ("Mail", "inbox.test", "letters, contacts, files"),
-    ("Shop", "shop.test", "orders of Northwind goods on the company's account"),
-    ("Wiki", "wiki.test", "who is who, services, suppliers, policies"),
-    ("Operations", "admin.test", "tickets, staff, assets, requests"),
+    ("Mail", "inbox.northwind.test", "letters, contacts, files"),
+    ("Shop", "shop.northwind.test", "orders of Northwind goods on the company's account"),
+    ("Wiki", "wiki.northwind.test", "who is who, services, suppliers, policies"),
+    ("Operations", "admin.northwind.test", "tickets, staff, assets, requests"),
 )
-_TRAVEL = ("Travel", "booking.test", "flights, rooms, what is booked")
+_TRAVEL = ("Travel", "booking.northwind.test", "flights, rooms, what is booked")
 _NOTICES = (
     "The lift in the main building is out of order until Friday.", "Lunch today: lentil soup.",
     "Please return borrowed umbrellas.", "The quarterly figures are due next week.", "New colleagues meet at nine.",
@@ -27,7 +27,7 @@ class Portal(App):
     """Links to the company's applications, and a few notices."""
 
     name = "portal"
-    host = "portal.test"
+    host = "portal.northwind.test"
     title = "Northwind"
     schema = """
         CREATE TABLE application (id INTEGER PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL, what TEXT NOT NULL);

@@ -56,7 +56,7 @@ class Desk(Inbox):
         post.taken |= {row["sent"] for row in rows(db, "SELECT sent FROM mail")}
         post.threads = rows(db, "SELECT max(thread) FROM mail")[0][0]
         people = [(row["name"], row["email"]) for row in rows(db, "SELECT * FROM contact ORDER BY id")]
-        with starts["booking"].lock, starts["shop"].lock:
+        with starts["shop"].lock, starts["booking"].lock:
             asked = [*_travel(draws["booking"]), *_shop(draws["shop"]), *_tickets(rng)]
         for kind, subject, text in asked:
             order = rng.choice(PLANTED) if rng.random() < 0.5 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from thinkact.envs.web import tasks
 from thinkact.envs.web.goals import Wants, added, of
 from thinkact.envs.web.inbox_goals import Letter, open_mail, send, write
 from thinkact.envs.web.pilot import Moves, Pilot
@@ -17,9 +18,9 @@ from thinkact.envs.web.wiki_text import normal
 APPS = ("portal", "inbox", "shop", "wiki", "admin", "booking")
 #: The same where the mailbox is the one with requests (:mod:`~thinkact.envs.web.portal_mail`).
 DESK = ("portal", "desk", "shop", "wiki", "admin", "booking")
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "inbox": ("Mail", "inbox"), "desk": ("Mail", "inbox"), "shop": ("Shop", "shop"), "wiki": ("Wiki", "wiki"),
-    "admin": ("Operations", "admin"), "booking": ("Travel", "booking"),
+#: What the links on the start page are called.
+_WORDS: Mapping[str, str] = {
+    "inbox": "Mail", "desk": "Mail", "shop": "Shop", "wiki": "Wiki", "admin": "Operations", "booking": "Travel",
 }  # fmt: skip
 
 
@@ -51,9 +52,9 @@ def comment(number: int, text: str) -> Wants:
 def enter(pilot: Pilot, app: str) -> Moves:
     """Open an application: by its link on the start page, from elsewhere by its address."""
     if pilot.shows("# Northwind start page"):
-        yield from pilot.click("link", _WORDS[app][0])
+        yield from pilot.click("link", _WORDS[app])
     else:
-        yield from pilot.goto(f"http://{_WORDS[app][1]}.test/")
+        yield from pilot.goto(f"http://{tasks.APPS[app].host}/")
 
 
 def read_mail(pilot: Pilot, subject: str) -> Moves:

@@ -25,7 +25,7 @@ class ShopApp(App):
     """A shop with one customer, who is signed in."""
 
     name = "shop"
-    host = "shop.test"
+    host = "shop.northwind.test"
     title = "Northwind Goods"
     schema = shop_data.SCHEMA
 

@@ -79,7 +79,8 @@ class App:
     """A web application; one stateless object each, shared by all episodes."""
 
     name: ClassVar[str]
-    #: The host it answers to; nothing but the task's applications exists for the browser.
+    #: The host it answers to; nothing but the task's applications exists for the browser. To Chromium hosts of one
+    #: domain are one site: a tab keeps its frame and compositor on the way between them, a third of what a page costs.
     host: ClassVar[str]
     title: ClassVar[str]
     #: SQL that creates the tables; each has ``id INTEGER PRIMARY KEY``.

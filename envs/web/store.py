@@ -1,8 +1,9 @@
 """The database of a web application: a seeded template, one clone per episode, and what changed since.
 
-A template is filled once per (application, seed, knobs) and kept as bytes; an episode starts by deserialising
-them (well under a millisecond). Generated triggers write every state change to an append-only audit, so the net
-difference from the start is found by comparing only the rows that were ever touched.
+A start is filled once per (application, seed, knobs), when somebody looks into it; an episode clones it (well under a
+millisecond) when its application is asked for something first. Where a task has many applications, those that nobody
+looks into cost nothing. Generated triggers write every state change to an append-only audit, so the net difference
+from the start is found by comparing only the rows that were ever touched.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import json
 import random
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
@@ -101,13 +102,34 @@ class Change:
 
 
 class Start:
-    """The database that the episodes of a task start from; ``lock`` guards ``db``, which can only be read."""
+    """The database that the episodes of a task start from; ``lock`` guards ``db``, which can only be read.
 
-    def __init__(self, data: bytes) -> None:
-        self.digest = hashlib.blake2b(data, digest_size=8).hexdigest()
+    Args:
+        fill: Makes the whole database; called when it is looked into first.
+    """
+
+    def __init__(self, fill: Callable[[], bytes]) -> None:
         self.lock = threading.RLock()
-        self.db = _connect(data)
-        self.db.execute("PRAGMA query_only = 1")
+        self._fill = fill
+        self._db: sqlite3.Connection | None = None
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The database.
+
+        Raises:
+            ValueError: The schema has a table without ``id INTEGER PRIMARY KEY``.
+        """
+        with self.lock:
+            if self._db is None:
+                self._db = _connect(self._fill())
+                self._db.execute("PRAGMA query_only = 1")
+            return self._db
+
+    @property
+    def digest(self) -> str:
+        """A name for what it holds."""
+        return hashlib.blake2b(self.data, digest_size=8).hexdigest()
 
     @property
     def data(self) -> bytes:
@@ -122,14 +144,10 @@ _alive: WeakValueDictionary[tuple[App, str, Knobs], Start] = WeakValueDictionary
 
 @lru_cache(maxsize=128)
 def start_of(app: App, seed: str, knobs: Knobs) -> Start:
-    """Return the seeded start of an application: built on the first call, then kept in memory.
-
-    Raises:
-        ValueError: The schema has a table without ``id INTEGER PRIMARY KEY``.
-    """
+    """Return the seeded start of an application, the same one as long as anybody holds it."""
     start = _alive.get((app, seed, knobs))
     if start is None:
-        start = _alive[app, seed, knobs] = Start(_filled(app, seed, knobs))
+        start = _alive[app, seed, knobs] = Start(partial(_filled, app, seed, knobs))
     return start
 
 
@@ -187,49 +205,83 @@ def _connect(data: bytes) -> sqlite3.Connection:
 
 
 class Store:
-    """The database of one episode. ``lock`` guards ``db``: pages are served on another thread."""
+    """The database of one episode, cloned when it is used first: until then it is its start.
+
+    ``lock`` guards ``db``: pages are served on another thread.
+    """
 
     def __init__(self, start: Start) -> None:
         self.start = start
         self.lock = threading.RLock()
-        self.db = _connect(start.data)
+        self._db: sqlite3.Connection | None = None
+        self._closed = False
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The database.
+
+        Raises:
+            ValueError: The store is closed.
+        """
+        with self.lock:
+            if self._db is None:
+                if self._closed:
+                    raise ValueError("the store is closed.")
+                self._db = _connect(self.start.data)
+            return self._db
 
     def snapshot(self) -> bytes:
-        """Return the whole database."""
+        """Return the whole database; nothing where it has not been used."""
         with self.lock:
-            return self.db.serialize()
+            return b"" if self._db is None else self._db.serialize()
 
     def restore(self, data: bytes) -> None:
         """Go back to what :meth:`snapshot` returned."""
         with self.lock:
-            self.db.close()
-            self.db = _connect(data)
+            self._free()
+            self._db = _connect(data) if data else None
+
+    def equals(self, data: bytes) -> bool:
+        """Tell whether it holds what it did when :meth:`snapshot` returned this."""
+        mine = self.snapshot()
+        return mine == data or (mine or self.start.data) == (data or self.start.data)
 
     def close(self) -> None:
         """Free the database. Idempotent."""
         with self.lock:
-            self.db.close()
+            self._closed = True
+            self._free()
+
+    def _free(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
 
     def session(self) -> dict[str, Any]:
         """Return the visitor's session."""
         with self.lock:
-            loaded: dict[str, Any] = json.loads(self.db.execute(f"SELECT data FROM {SESSION}").fetchone()[0])
+            if self._db is None:
+                return {}
+            loaded: dict[str, Any] = json.loads(self._db.execute(f"SELECT data FROM {SESSION}").fetchone()[0])
             return loaded
 
     def save_session(self, data: Mapping[str, Any]) -> None:
         """Keep the visitor's session. Raises ``TypeError`` for what is not JSON."""
         with self.lock:
-            self.db.execute(f"UPDATE {SESSION} SET data = ?", (json.dumps(data, sort_keys=True),))
+            if data != self.session():
+                self.db.execute(f"UPDATE {SESSION} SET data = ?", (json.dumps(data, sort_keys=True),))
 
     def writes(self) -> int:
         """Return how many rows were written since the start, undone ones included."""
         with self.lock:
-            return int(self.db.execute(f"SELECT coalesce(max(seq), 0) FROM {AUDIT}").fetchone()[0])
+            if self._db is None:
+                return 0
+            return int(self._db.execute(f"SELECT coalesce(max(seq), 0) FROM {AUDIT}").fetchone()[0])
 
     def holds(self, goal: Goal) -> bool:
         """Tell whether a goal is true now."""
-        with self.lock:
-            row = self.db.execute(goal.sql, goal.params).fetchone()
+        with self.lock, self.start.lock:
+            row = (self._db or self.start.db).execute(goal.sql, goal.params).fetchone()
             return row is not None and bool(row[0])
 
     def changes(self) -> list[Change]:
@@ -238,12 +290,14 @@ class Store:
         A row that was deleted and put in again under another id, equal in every other column, is no change.
         """
         with self.lock, self.start.lock:
-            touched = self.db.execute(f"SELECT DISTINCT tbl, row FROM {AUDIT} ORDER BY tbl, row").fetchall()
+            if self._db is None:
+                return []
+            touched = self._db.execute(f"SELECT DISTINCT tbl, row FROM {AUDIT} ORDER BY tbl, row").fetchall()
             found = []
             for table, key in touched:
                 before, after = (
                     db.execute(f"SELECT * FROM {table} WHERE id = ?", (key,)).fetchone()
-                    for db in (self.start.db, self.db)
+                    for db in (self.start.db, self._db)
                 )
                 if before is None and after is None:
                     continue

@@ -32,7 +32,7 @@ class Wiki(App):
     """The company wiki of Northwind."""
 
     name = "wiki"
-    host = "wiki.test"
+    host = "wiki.northwind.test"
     title = "Northwind Wiki"
     schema = wiki_data.SCHEMA
 

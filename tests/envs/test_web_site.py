@@ -149,12 +149,42 @@ def test_a_start_that_anybody_holds_is_not_built_again_and_one_that_nobody_holds
     assert start_of(NOTES, "loose", PLAIN).digest == digest
 
 
+def test_an_application_that_nobody_asks_anything_of_has_no_database():
+    class Idle(Notes):
+        def fill(self, db, rng, knobs):
+            raise AssertionError("nobody has looked")
+
+    store = Store(start_of(Idle(), "0", PLAIN))
+    assert (store.snapshot(), store.session(), store.changes(), store.writes()) == (b"", {}, [], 0)
+    store.save_session({})
+    store.restore(b"")
+    assert store.equals(b"")
+    with pytest.raises(AssertionError, match="nobody has looked"):
+        store.holds(Goal("", "SELECT 1"))
+    store.close()
+
+
+def test_a_database_that_is_used_and_one_that_is_not_are_equal_while_nothing_is_written(store):
+    goal = Goal("", "SELECT count(*) = 3 FROM note")
+    assert store.holds(goal) and store.snapshot() == b""
+    used = Store(store.start)
+    used.db.execute("SELECT * FROM note").fetchall()
+    assert used.snapshot() and used.equals(b"") and store.equals(used.snapshot()) and used.holds(goal)
+    used.db.execute("DELETE FROM note")
+    assert not used.equals(b"") and not store.equals(used.snapshot()) and not used.holds(goal)
+    used.restore(b"")
+    assert used.changes() == [] and used.holds(goal)
+    used.close()
+    with pytest.raises(ValueError, match="closed"):
+        used.db  # noqa: B018
+
+
 def test_a_schema_without_ids_is_refused():
     class Odd(Notes):
         schema = "CREATE TABLE note (text TEXT); CREATE TABLE tag (id INTEGER PRIMARY KEY, note_id, word)"
 
     with pytest.raises(ValueError, match="id INTEGER PRIMARY KEY"):
-        start_of(Odd(), "0", PLAIN)
+        start_of(Odd(), "0", PLAIN).db.execute("SELECT 1")
 
 
 # Pages.

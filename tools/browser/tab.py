@@ -258,23 +258,15 @@ class Tab:
 
     async def _ask(self, question: str) -> Any:
         for _ in range(20):
-            expression, new = question, self._world is None
+            new = self._world is None
             try:
                 if new:
-                    # Together with the first question: one trip less for every page.
-                    expression = f"{_reader()}\n{question}"
                     where = {"frameId": self._frame, "worldName": WORLD}
                     made = await self.cdp.send("Page.createIsolatedWorld", where)
                     self._world = made["executionContextId"]
-                answer = await self.cdp.send(
-                    "Runtime.evaluate",
-                    {
-                        "expression": expression,
-                        "contextId": self._world,
-                        "returnByValue": True,
-                        "awaitPromise": True,
-                    },
-                )
+                    # Not waited for. Alone it is the same text in every page, which V8 need not compile again.
+                    self._evaluate(_reader())
+                answer = await self._evaluate(question)
             except Exception as error:
                 if closed(error):
                     raise Gone from error
@@ -291,6 +283,10 @@ class Tab:
                 raise BrowserFault(f"the page could not be read: {said}")
             return answer["result"].get("value")
         raise BrowserFault("the page replaces itself without an end.")
+
+    def _evaluate(self, expression: str) -> asyncio.Future[dict[str, Any]]:
+        asked = {"expression": expression, "contextId": self._world, "returnByValue": True, "awaitPromise": True}
+        return self.cdp.send("Runtime.evaluate", asked)
 
     # Counters. What a renderer tells of navigations and requests comes before its answer to a later question.
 
