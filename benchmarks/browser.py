@@ -29,13 +29,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import psutil
+from browser_parts import Env, opened, play, say, tree
 from browser_profile import profile, raw
+from browser_soak import soak
 from sandbox_parts import machine
 
 import thinkact
-from thinkact.envs import Conversation, Message, ToolEnv
 from thinkact.tools.browser import BrowserHandle, find_chrome
 
 TASKS = (
@@ -55,22 +55,12 @@ BARS = {
 ROUNDS = 3
 #: Seconds after a reset until its work in the background is over.
 QUIET = 1.0
-Env = ToolEnv[Any]
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def clock(call: Callable[[], Any]) -> tuple[float, Any]:
     begin = time.perf_counter()
     result = call()
     return (time.perf_counter() - begin) * 1e3, result
-
-
-def tree() -> list[psutil.Process]:
-    me = psutil.Process()
-    return [me, *me.children(recursive=True)]
 
 
 class Meter:
@@ -126,10 +116,6 @@ def spread(values: list[float]) -> dict[str, float]:
         "p10": round(values[len(values) // 10], 2),
         "p95": round(values[min(len(values) - 1, int(0.95 * len(values)))], 2),
     }
-
-
-def opened(env_id: str, **kwargs: Any) -> Env:
-    return gym.make(env_id, **kwargs).unwrapped  # type: ignore[return-value]
 
 
 def miniwob(steps: int, screenshots: bool) -> dict[str, Any]:
@@ -208,16 +194,14 @@ def own_app(env_id: str, episodes: int) -> dict[str, Any]:
             milliseconds, (prompt, info) = clock(lambda task_id=task_id: env.reset(options={"task_id": task_id}))
             time.sleep(QUIET)  # the wash of the context before, and the next spare, are what a reset costs
         resets.append(milliseconds)
-        expert = env.expert()
-        conversation = Conversation("bench", env_id, task_id, 0, info["tools"], [Message("user", prompt)])
-        ended = False
-        while not ended:
-            action = expert.act([conversation])[0].text
+
+        def step(action: str) -> Any:
             with in_steps:
-                milliseconds, (text, _, terminated, truncated, _) = clock(lambda action=action: env.step(action))
+                milliseconds, result = clock(lambda: env.step(action))
             stepped.append(milliseconds)
-            conversation.messages += [Message("assistant", action), Message("tool", text)]
-            ended = terminated or truncated
+            return result
+
+        play(env, prompt, info, step)
     raw_cpu = raw(env, 10 * episodes, Meter())
     env.close()
     return {
@@ -272,55 +256,6 @@ def contexts(count: int = 16) -> dict[str, float]:
     for handle in handles:
         handle.close()
     return {"one_mb": round(one, 1), "all_mb": round(many, 1), "context_mb_at_16": round((many - one) / (count - 1), 1)}
-
-
-def kinds() -> dict[str, float]:
-    """Megabytes of Python, of the browser's driver and of Chromium, and how many processes there are."""
-    found = {"python_mb": 0.0, "driver_mb": 0.0, "chromium_mb": 0.0}
-    below = tree()
-    for process in below:
-        try:
-            name = process.name()
-        except psutil.Error:
-            continue
-        kind = "chromium_mb" if "chrom" in name else "driver_mb" if "node" in name else "python_mb"
-        found[kind] += memory([process])
-    return {**{kind: round(mb, 1) for kind, mb in found.items()}, "processes": len(below)}
-
-
-def soak(env_ids: list[str], steps: int) -> dict[str, Any]:
-    """Play expert episodes of the applications in turn for so many steps; look at memory and processes twenty times."""
-    envs = [opened(env_id) for env_id in env_ids]
-    marks = [steps * n // 20 for n in range(1, 21)]
-    seen: list[dict[str, float]] = []
-    done = seed = 0
-    while marks:
-        env = envs[seed % len(envs)]
-        prompt, info = env.reset(seed=seed)
-        seed += 1
-        expert = env.expert()
-        conversation = Conversation("soak", "soak", info["task_id"], 0, info["tools"], [Message("user", prompt)])
-        ended = False
-        while not ended:
-            action = expert.act([conversation])[0].text
-            text, _, terminated, truncated, _ = env.step(action)
-            conversation.messages += [Message("assistant", action), Message("tool", text)]
-            ended = terminated or truncated
-            done += 1
-        if done >= marks[0]:
-            while marks and done >= marks[0]:
-                marks.pop(0)
-            seen.append({"steps": done, "episodes": seed, **kinds()})
-            say(f"soak: {seen[-1]}")
-    for env in envs:
-        env.close()
-    later = seen[len(seen) // 2 :]  # what is kept for use is there by then
-    slope = {
-        kind: round(1000 * statistics.linear_regression([s["steps"] for s in later], [s[kind] for s in later]).slope, 2)
-        for kind in seen[0]
-        if kind.endswith("_mb") and len(later) > 1
-    }
-    return {"seen": seen, "mb_per_1000_steps_in_the_second_half": slope}
 
 
 def verdict(found: dict[str, Any]) -> dict[str, Any]:

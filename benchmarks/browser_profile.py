@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from browser_parts import Env, kind, play
 
-from thinkact.envs import Conversation, Message, ToolEnv
 from thinkact.tools.browser.chrome import find_chrome, flags
 from thinkact.tools.browser.chromium import Browser
 from thinkact.tools.browser.input import Keyboard, Mouse
@@ -53,18 +53,6 @@ _TEXT = """new Promise((done) => {
     const watcher = new MutationObserver(() => quiet() && (watcher.disconnect(), told()));
     watcher.observe(root, { attributes: true });
 })"""
-
-
-def kind(process: psutil.Process) -> str:
-    """Say which of the processes of a browser one is."""
-    if process.pid == os.getpid():
-        return "python"
-    words = process.cmdline()
-    if "chrom" not in process.name() and "headless" not in process.name():
-        return process.name()
-    kinds = [word[len("--type=") :] for word in words if word.startswith("--type=")]
-    parts = [word.rpartition("=")[2].split(".")[0] for word in words if word.startswith("--utility-sub-type=")]
-    return "/".join([*kinds, *parts]) or "browser"
 
 
 class Account:
@@ -139,7 +127,7 @@ def phases(account: Account) -> Iterator[None]:
             setattr(owner, name, plain)
 
 
-def profile(env: ToolEnv[Any], episodes: int) -> dict[str, Any]:
+def profile(env: Env, episodes: int) -> dict[str, Any]:
     """Let the expert play; return CPU milliseconds a step, by process and thread, by phase and by call."""
     account, steps = Account(), 0
     calls: dict[str, list[float]] = defaultdict(list)
@@ -148,20 +136,19 @@ def profile(env: ToolEnv[Any], episodes: int) -> dict[str, Any]:
         for number, task_id in enumerate(ids):
             prompt, info = env.reset(options={"task_id": task_id})
             time.sleep(0.5)  # spares are made and washed meanwhile, which is no part of a step
-            expert = env.expert()
-            conversation = Conversation("bench", "bench", task_id, 0, info["tools"], [Message("user", prompt)])
-            ended = False
-            while not ended:
-                action = expert.act([conversation])[0].text
+
+            def step(action: str, number: int = number) -> Any:
+                nonlocal steps
                 account.turn("5 all the rest" if number >= 2 else "")
                 before = total(account)
-                text, _, terminated, truncated, info = env.step(action)
+                result = env.step(action)
                 account.turn("")
                 if number >= 2:
                     steps += 1
                     calls[action.split('"')[3]].append(total(account) - before)
-                conversation.messages += [Message("assistant", action), Message("tool", text)]
-                ended = terminated or truncated
+                return result
+
+            play(env, prompt, info, step)
     by_thread: dict[str, float] = defaultdict(float)
     by_process: dict[str, float] = defaultdict(float)
     for spent in account.spent.values():
@@ -191,7 +178,7 @@ def _shares(seconds: dict[str, float], steps: int, least: float = 0.0) -> dict[s
     return {name: ms for name, ms in sorted(shares.items(), key=lambda each: -each[1]) if ms >= least}
 
 
-def raw(env: ToolEnv[Any], times: int, meter: Any) -> float:
+def raw(env: Env, times: int, meter: Any) -> float:
     """Return CPU milliseconds of a bare step in the application that an environment begins with.
 
     Args:
