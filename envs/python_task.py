@@ -23,16 +23,15 @@ from __future__ import annotations
 import ast
 import json
 import os
-import re
 import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import BaseModel, Field
 
-from thinkact.envs.core import Solution, ToolEnv, chosen_levels
+from thinkact.envs.core import Solution, chosen_levels
+from thinkact.envs.numbered import NumberedEnv, in_split
 from thinkact.envs.python_task_gen import LEVELS, NUMBERS, Problem, build, split_at
 from thinkact.envs.types import Check, Limits, Split, Task
 from thinkact.sandbox import CaseResult, json_equal
@@ -46,7 +45,6 @@ from thinkact.tools.syntax import parse_python
 CASE_TIMEOUT_S = 10.0
 #: Verdicts kept per process: the rollouts of a group often write the same candidate.
 _KEPT_VERDICTS = 4096
-_TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,8})")
 _FUNCTION = "f"
 
 
@@ -106,7 +104,7 @@ class SubmitCodeTool:
         """Nothing is held."""
 
 
-class PythonTaskEnv(ToolEnv[Problem]):
+class PythonTaskEnv(NumberedEnv[Problem]):
     """Functions to write, tried out with a sandboxed Python and verified by hidden tests.
 
     Args:
@@ -121,6 +119,7 @@ class PythonTaskEnv(ToolEnv[Problem]):
     """
 
     family: ClassVar[str] = "python-task"
+    numbers: ClassVar[int] = NUMBERS
 
     def __init__(
         self,
@@ -140,28 +139,15 @@ class PythonTaskEnv(ToolEnv[Problem]):
         self._submit = SubmitCodeTool()
         return [self._python, self._submit]
 
-    def _draw_task_id(self, rng: np.random.Generator) -> str:
-        level = self.levels[int(rng.integers(len(self.levels)))]
-        while True:
-            number = int(rng.integers(NUMBERS))
-            if split_at(level, number) == self.split and build(level, number) is not None:
-                return f"{self.split}/{level}/{number}"
+    def _offers(self, level: int, number: int) -> bool:
+        # A split is known without building the task.
+        return split_at(level, number) == self.split and super()._offers(level, number)
 
-    def _build_task(self, task_id: str) -> tuple[Task, Problem]:
-        match = _TASK_ID.fullmatch(task_id)
-        problem = build(int(match[2]), int(match[3])) if match else None
-        if match is None or problem is None or problem.split != match[1]:
-            raise KeyError(task_id)
-        task = Task(
-            id=task_id,
-            family=self.family,
-            split=problem.split,
-            seed=problem.number,
-            prompt=problem.prompt,
-            difficulty=float(problem.level),
-            limits=Limits(max_turns=6, max_invalid=3, max_chars=800),
-        )
-        return task, problem
+    def _problem(self, split: Split, level: int, number: int) -> Problem | None:
+        return in_split(build(level, number), split)
+
+    def _limits(self, problem: Problem) -> Limits:
+        return Limits(max_turns=6, max_invalid=3, max_chars=800)
 
     def _begin(self, task: Task, hidden: Problem) -> None:
         self._python.reset()

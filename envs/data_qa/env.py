@@ -15,16 +15,14 @@ Left out on purpose: a right number found by a wrong way counts as right.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from thinkact.envs.answer_sheet import AnswerTool, check_sheet
-from thinkact.envs.core import Solution, ToolEnv, chosen_levels
+from thinkact.envs.core import Solution, chosen_levels
 from thinkact.envs.data_qa.gen import LEVELS, NUMBERS, Problem, build, split_at, world_at
 from thinkact.envs.data_qa.tables import WORLDS, world
+from thinkact.envs.numbered import NumberedEnv, in_split
 from thinkact.envs.types import Check, Limits, Split, Task
 from thinkact.tools import Tool
 from thinkact.tools.python import PythonTool
@@ -32,10 +30,9 @@ from thinkact.tools.submit import HandInTool
 from thinkact.tools.workspace import LIMITS, Workspace
 
 _LOOK = "import os\nfor name in sorted(os.listdir()):\n    print(name, open(name, 'rb').read(150))"
-_TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,5})")
 
 
-class DataQAEnv(ToolEnv[Problem]):
+class DataQAEnv(NumberedEnv[Problem]):
     """Multi-part questions over real tables, with executed golds and typed answers.
 
     Args:
@@ -53,6 +50,7 @@ class DataQAEnv(ToolEnv[Problem]):
     """
 
     family: ClassVar[str] = "DataQA"
+    numbers: ClassVar[int] = NUMBERS
 
     def __init__(
         self,
@@ -79,33 +77,18 @@ class DataQAEnv(ToolEnv[Problem]):
         self._submit = HandInTool("Hand in the parts answered so far. Ends the episode.")
         return [self._python, self._sheet, self._submit]
 
-    def _draw_task_id(self, rng: np.random.Generator) -> str:
-        level = self.levels[int(rng.integers(len(self.levels)))]
-        while True:
-            number = int(rng.integers(NUMBERS))
-            if split_at(level, number) != self.split or not self._wanted(level, number):
-                continue
-            if build(level, number) is not None:
-                return f"{self.split}/{level}/{number}"
-
-    def _wanted(self, level: int, number: int) -> bool:
-        return self.worlds is None or world_at(level, number) in self.worlds
-
-    def _build_task(self, task_id: str) -> tuple[Task, Problem]:
-        match = _TASK_ID.fullmatch(task_id)
-        problem = build(int(match[2]), int(match[3])) if match else None
-        if match is None or problem is None or problem.split != match[1]:
-            raise KeyError(task_id)
-        task = Task(
-            id=task_id,
-            family=self.family,
-            split=problem.split,
-            seed=problem.number,
-            prompt=problem.prompt,
-            difficulty=float(problem.level),
-            limits=Limits(max_turns=6 + 3 * len(problem.parts), max_invalid=3, max_chars=2000),
+    def _offers(self, level: int, number: int) -> bool:
+        # Split and world are known without building the task.
+        wanted = split_at(level, number) == self.split and (
+            self.worlds is None or world_at(level, number) in self.worlds
         )
-        return task, problem
+        return wanted and super()._offers(level, number)
+
+    def _problem(self, split: Split, level: int, number: int) -> Problem | None:
+        return in_split(build(level, number), split)
+
+    def _limits(self, problem: Problem) -> Limits:
+        return Limits(max_turns=6 + 3 * len(problem.parts), max_invalid=3, max_chars=2000)
 
     def _begin(self, task: Task, hidden: Problem) -> None:
         self._workspace.reset(world(hidden.world).files)

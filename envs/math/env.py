@@ -12,24 +12,20 @@ problem right *and* submitted. Answers are verified in this process by thinkact'
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from thinkact.envs.answer_sheet import AnswerTool, part_checks
-from thinkact.envs.core import Solution, ToolEnv, chosen_levels
+from thinkact.envs.core import Solution, chosen_levels
 from thinkact.envs.math.tasks import LEVELS, NUMBERS, Problem, build, require, split_at
+from thinkact.envs.numbered import NumberedEnv, in_split
 from thinkact.envs.types import Check, Limits, Split, Task
 from thinkact.tools import Tool
 from thinkact.tools.python import PythonTool
 from thinkact.tools.submit import HandInTool
 
-_TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,5})")
 
-
-class MathEnv(ToolEnv[Problem]):
+class MathEnv(NumberedEnv[Problem]):
     """Problems from reasoning-gym's generators with exact verifiers and a Python tool.
 
     Args:
@@ -44,6 +40,7 @@ class MathEnv(ToolEnv[Problem]):
     """
 
     family: ClassVar[str] = "Math"
+    numbers: ClassVar[int] = NUMBERS
 
     def __init__(
         self,
@@ -64,28 +61,15 @@ class MathEnv(ToolEnv[Problem]):
         self._submit = HandInTool("Hand in the parts answered so far. Ends the episode.")
         return [self._python, self._sheet, self._submit]
 
-    def _draw_task_id(self, rng: np.random.Generator) -> str:
-        level = self.levels[int(rng.integers(len(self.levels)))]
-        while True:
-            number = int(rng.integers(NUMBERS))
-            if split_at(level, number) == self.split and build(level, number) is not None:
-                return f"{self.split}/{level}/{number}"
+    def _offers(self, level: int, number: int) -> bool:
+        # A split is known without building the task.
+        return split_at(level, number) == self.split and super()._offers(level, number)
 
-    def _build_task(self, task_id: str) -> tuple[Task, Problem]:
-        match = _TASK_ID.fullmatch(task_id)
-        problem = build(int(match[2]), int(match[3])) if match else None
-        if match is None or problem is None or problem.split != match[1]:
-            raise KeyError(task_id)
-        task = Task(
-            id=task_id,
-            family=self.family,
-            split=problem.split,
-            seed=problem.number,
-            prompt=problem.prompt,
-            difficulty=float(problem.level),
-            limits=Limits(max_turns=4 + 3 * len(problem.parts), max_invalid=3, max_chars=1500),
-        )
-        return task, problem
+    def _problem(self, split: Split, level: int, number: int) -> Problem | None:
+        return in_split(build(level, number), split)
+
+    def _limits(self, problem: Problem) -> Limits:
+        return Limits(max_turns=4 + 3 * len(problem.parts), max_invalid=3, max_chars=1500)
 
     def _begin(self, task: Task, hidden: Problem) -> None:
         self._python.reset()

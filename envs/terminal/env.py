@@ -18,13 +18,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from thinkact.envs.core import Solution, ToolEnv, chosen_levels
+from thinkact.envs.core import Solution, chosen_levels
+from thinkact.envs.numbered import NumberedEnv, in_split
 from thinkact.envs.terminal.tasks import LEVELS, NUMBERS, Problem, build
 from thinkact.envs.terminal.tree import File, Survey, damage, leftovers, plain, preparation, read_tree
 from thinkact.envs.types import Check, Limits, Split, Task
@@ -37,7 +35,6 @@ from thinkact.tools.submit import HandInTool
 from thinkact.tools.workspace import Workspace
 
 _GOALS = 0.8
-_TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,8})")
 _LIMITS = SandboxLimits(
     wall_s=5.0,
     cpu_s=5,
@@ -50,7 +47,7 @@ _LIMITS = SandboxLimits(
 )
 
 
-class TerminalEnv(ToolEnv[Problem]):
+class TerminalEnv(NumberedEnv[Problem]):
     """File-system and text-processing tasks with a shell, verified by the final state from outside.
 
     Args:
@@ -66,6 +63,7 @@ class TerminalEnv(ToolEnv[Problem]):
     """
 
     family: ClassVar[str] = "terminal"
+    numbers: ClassVar[int] = NUMBERS
 
     def __init__(
         self,
@@ -90,29 +88,11 @@ class TerminalEnv(ToolEnv[Problem]):
             tools.append(PythonTool(workspace=space))
         return [*tools, self._done]
 
-    def _draw_task_id(self, rng: np.random.Generator) -> str:
-        level = self.levels[int(rng.integers(len(self.levels)))]
-        while True:
-            number = int(rng.integers(NUMBERS))
-            problem = build(self.split == "hidden", level, number)
-            if problem is not None and problem.split == self.split:
-                return f"{self.split}/{level}/{number}"
+    def _problem(self, split: Split, level: int, number: int) -> Problem | None:
+        return in_split(build(split == "hidden", level, number), split)
 
-    def _build_task(self, task_id: str) -> tuple[Task, Problem]:
-        match = _TASK_ID.fullmatch(task_id)
-        problem = build(match[1] == "hidden", int(match[2]), int(match[3])) if match else None
-        if match is None or problem is None or problem.split != match[1]:
-            raise KeyError(task_id)
-        task = Task(
-            id=task_id,
-            family=self.family,
-            split=problem.split,
-            seed=problem.number,
-            prompt=problem.prompt,
-            difficulty=float(problem.level),
-            limits=Limits(max_turns=4 + 4 * len(problem.goals), max_invalid=3, max_chars=1200),
-        )
-        return task, problem
+    def _limits(self, problem: Problem) -> Limits:
+        return Limits(max_turns=4 + 4 * len(problem.goals), max_invalid=3, max_chars=1200)
 
     def _begin(self, task: Task, hidden: Problem) -> None:
         files = {path: node.data for path, node in hidden.start.items() if isinstance(node, File)}

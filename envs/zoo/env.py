@@ -8,14 +8,12 @@ episode to the next but how to look.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from thinkact.envs.core import Solution, chosen_levels
 from thinkact.envs.evidence import Passage, evidence_checks
+from thinkact.envs.numbered import NumberedEnv
 from thinkact.envs.search_env import ReadingEnv
 from thinkact.envs.types import Check, Limits, Split, Task
 from thinkact.envs.zoo.expert import solve
@@ -28,14 +26,13 @@ from thinkact.tools.search.types import EMPTY
 from thinkact.tools.submit import SubmitTool
 
 _EVIDENCE = 0.4
-_TASK_ID = re.compile(r"(train|eval|hidden)/([0-9])/(0|[1-9][0-9]{0,8})")
 #: Hits per query: as many as there are pages about one venue and its near-names, so that the right one is listed.
 TOP_K = 8
 #: Characters of a page shown at once: tokens are what a policy's time is made of.
 PAGE_CHARS = 400
 
 
-class ZooHoursEnv(ReadingEnv[Problem]):
+class ZooHoursEnv(NumberedEnv[Problem], ReadingEnv[Problem]):
     """Questions about opening hours and prices that only the pages of this episode can answer.
 
     Reward: the potential is 0.4 · (share of the needed pages read in full) + 0.6 · (answer right), where an answer
@@ -58,6 +55,7 @@ class ZooHoursEnv(ReadingEnv[Problem]):
     """
 
     family: ClassVar[str] = "ZooHours"
+    numbers: ClassVar[int] = NUMBERS
     version: ClassVar[str] = "0"
 
     def __init__(
@@ -86,33 +84,17 @@ class ZooHoursEnv(ReadingEnv[Problem]):
         self._submit = SubmitTool()
         return self._search, self._open, self._submit
 
-    def _draw_task_id(self, rng: np.random.Generator) -> str:
-        level = self.levels[int(rng.integers(len(self.levels)))]
-        while True:
-            number = int(rng.integers(NUMBERS))
-            if len(self.questions) == len(QUESTIONS):
-                break
-            problem = build(self.split, level, number)
-            if problem is not None and problem.question in self.questions:
-                break
-        return f"{self.split}/{level}/{number}"
+    def _offers(self, level: int, number: int) -> bool:
+        if len(self.questions) == len(QUESTIONS):
+            return True  # whatever it is
+        problem = self._problem(self.split, level, number)
+        return problem is not None and problem.question in self.questions
 
-    def _build_task(self, task_id: str) -> tuple[Task, Problem]:
-        match = _TASK_ID.fullmatch(task_id)
-        splits: dict[str, Split] = {"train": "train", "eval": "eval", "hidden": "hidden"}
-        problem = build(splits[match[1]], int(match[2]), int(match[3])) if match else None
-        if problem is None:
-            raise KeyError(task_id)
-        task = Task(
-            id=task_id,
-            family=self.family,
-            split=problem.split,
-            seed=problem.number,
-            prompt=problem.prompt,
-            difficulty=float(problem.level),
-            limits=Limits(max_turns=4 + 3 * len(problem.needed), max_invalid=3, max_chars=PAGE_CHARS + 200),
-        )
-        return task, problem
+    def _problem(self, split: Split, level: int, number: int) -> Problem | None:
+        return build(split, level, number)
+
+    def _limits(self, problem: Problem) -> Limits:
+        return Limits(max_turns=4 + 3 * len(problem.needed), max_invalid=3, max_chars=PAGE_CHARS + 200)
 
     def _begin(self, task: Task, hidden: Problem) -> None:
         self._search.retriever = self._open.retriever = CityIndex(hidden.pages)
