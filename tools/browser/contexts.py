@@ -197,10 +197,10 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     deadline = time.monotonic() + WASH
     place, shell = lease.place, lease.place.shell
     again = Lease(lease.chromium, lease.window, context, tab, place, new_token(), lease.uses + 1)
-    for host in hosts:
-        if shell is None or host != shell.host:
-            # Without an episode every site answers with the same empty page, which runs nothing.
-            await _visit(tab, f"http://{host}/", deadline)
+    for url in sorted(tab.kept) or ([] if shell else [f"http://{hosts[0]}/"]):
+        # Without an episode every site answers with the same empty page, which runs nothing.
+        await _visit(tab, url, deadline)
+        await tab.call("store", "session", [], deadline=deadline)
     await context.clear_cookies()
     if shell is not None:
         await context.add_cookies(passes(again.token, [shell.host]))
@@ -227,8 +227,9 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     targets = [each for each in there["targetInfos"] if each.get("browserContextId") == here]
     others = len(cookies) - len(place.hosts)
     ours = all(each["name"] == COOKIE and each["value"] == again.token for each in cookies)
-    if wiped["left"] or others or not ours or len(targets) != 1 or context.pages != [tab.page]:
-        raise Unclean(f"{wiped['left']}, {others} cookies and {len(targets)} targets are left")
+    left = [*wiped["left"], *(f"session storage of {url}" for url in sorted(tab.kept))]
+    if left or others or not ours or len(targets) != 1 or context.pages != [tab.page]:
+        raise Unclean(f"{left}, {others} cookies and {len(targets)} targets are left")
     return again
 
 
@@ -241,4 +242,3 @@ async def _wait_on(lease: Lease, shell: Shell, deadline: float) -> None:
 async def _visit(tab: Tab, url: str, deadline: float) -> None:
     if trouble := await tab.navigate(url, deadline):
         raise Unclean(f"{url} could not be opened: {trouble}")
-    await tab.call("store", "session", [], deadline=deadline)  # it can be reached only from there

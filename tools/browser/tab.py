@@ -82,6 +82,9 @@ class Tab:
         self._readings = 0
         self._loads: set[str] = set()
         self._requests: set[str] = set()
+        #: Addresses of the sites that keep something in the tab's session storage. Nobody can ask for that but a page
+        #: of the site; Chromium tells of every change.
+        self.kept: set[str] = set()
 
     async def open(self) -> None:
         """Begin to count."""
@@ -95,9 +98,11 @@ class Tab:
             ("Network.loadingFinished", self._on_answered),
             ("Network.loadingFailed", self._on_answered),
             ("Network.responseReceived", self._on_response),
+            ("DOMStorage.domStorageItemAdded", self._on_kept),
+            ("DOMStorage.domStorageItemsCleared", self._on_cleared),
         ):
             self.cdp.on(event, handler)
-        enabled = self.cdp.send("Network.enable")
+        enabled = asyncio.gather(self.cdp.send("Network.enable"), self.cdp.send("DOMStorage.enable"))
         tree = await self.cdp.send("Page.getFrameTree")
         self._frame = tree["frameTree"]["frame"]["id"]
         await enabled
@@ -326,6 +331,14 @@ class Tab:
         if event["requestId"] in self._requests:
             self._requests.discard(event["requestId"])
             self.changed()
+
+    def _on_kept(self, event: Any) -> None:
+        if not event["storageId"]["isLocalStorage"]:
+            self.kept.add(event["storageId"]["storageKey"])
+
+    def _on_cleared(self, event: Any) -> None:
+        if not event["storageId"]["isLocalStorage"]:
+            self.kept.discard(event["storageId"]["storageKey"])
 
 
 def closed(error: Exception) -> bool:

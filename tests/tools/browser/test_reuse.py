@@ -135,28 +135,65 @@ def test_a_context_whose_episode_was_odd_serves_nobody_else(browse):
 
 
 @pytest.mark.both_drivers
-@pytest.mark.parametrize("left", ["cookies", "page"])
-def test_a_wash_that_leaves_something_is_noticed(browse, monkeypatch, left):
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [("cookies", "1 cookies"), ("page", "2 targets"), ("session", "session storage of http://shop.test/")],
+)
+def test_a_wash_that_leaves_something_is_noticed(browse, monkeypatch, left, told):
     from thinkact.tools.browser import contexts
 
-    async def nothing(*_):
-        pass
+    async def nothing(*_, **__):
+        return {"left": []}
 
-    sets = "<p>0</p><script>document.cookie = 'left=1'</script>"
-    page = browse(sets, options={"width": 930 if left == "cookies" else 940})
+    script = {"cookies": "document.cookie = 'left=1'", "page": "", "session": "sessionStorage.left = 1"}[left]
+    width = {"cookies": 930, "page": 940, "session": 970}[left]
+    page = browse(f"<p>0</p><script>{script}</script>", options={"width": width})
     episode = page.handle._episode
     if left == "cookies":
         monkeypatch.setattr(episode.lease.context, "clear_cookies", nothing)
-    else:
+    elif left == "page":
         page.do("open_tab", url="/")
         monkeypatch.setattr(episode.tabs[1].page, "close", nothing)
+    else:
+        monkeypatch.setattr(episode.tab, "call", nothing)
 
     async def wash():
         episode.host.server.dismiss(episode.visit)
-        with pytest.raises(contexts.Unclean, match="1 cookies" if left == "cookies" else "2 targets"):
-            await contexts.wash(episode.lease, ["other.test" if left == "cookies" else "shop.test"])
+        with pytest.raises(contexts.Unclean, match=told):
+            await contexts.wash(episode.lease, ["other.test"])
 
     episode.host.call(wash(), 60)
+
+
+def test_a_wash_asks_only_the_sites_that_keep_something_in_the_tab(browse, monkeypatch):
+    from thinkact.tools.browser import contexts
+
+    asked, visit = [], contexts._visit
+
+    async def noted(tab, url, deadline):
+        if tab is episode.tab:
+            asked.append(url)
+        await visit(tab, url, deadline)
+
+    monkeypatch.setattr(contexts, "_visit", noted)
+    uses = {
+        "/": "<p>0</p><script>localStorage.here = 1</script>",
+        "/gone": "<script>sessionStorage.left = 1; sessionStorage.clear()</script>",
+        "/kept": "<script>sessionStorage.left = 1</script>",
+    }
+    hosts = ["shop.test", "a.shop.test", "b.shop.test", "other.test"]
+    page = browse("<p>x</p>", options={"width": 960})
+    page.open(uses, more={host: type(page.site)(uses) for host in hosts[1:]})
+    episode = page.handle._episode
+    for url in ("http://a.shop.test/kept", "http://b.shop.test/gone", "http://other.test/kept", "http://shop.test/"):
+        page.do("goto", url=url)
+
+    async def wash():
+        episode.host.server.dismiss(episode.visit)
+        return await contexts.wash(episode.lease, hosts)
+
+    episode.host.call(wash(), 60)
+    assert asked == ["http://a.shop.test/", "http://other.test/"] and not episode.tab.kept
 
 
 SHELL = """<!doctype html><title></title><p id=p>nothing yet</p><script>
