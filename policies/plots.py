@@ -1,11 +1,10 @@
-"""What a run looks like: its learning curve as a picture, its figures as TensorBoard scalars.
+"""What a run looks like: its learning curve as a picture.
 
 The intervals are worked out by the caller: judging is not this room's business.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Evaluations in the order of a run; TensorBoard's x axis of them.
+#: Evaluations in the order of a run.
 STAGES = ("before", "imitation", "rl")
 _COLOURS = {"before": "#8d99ae", "imitation": "#3a7ca5", "rl": "#d1495b"}
 _LABELS = {"before": "before", "imitation": "after\nimitation", "rl": "after\nRL"}
@@ -108,55 +107,3 @@ def learning_curve(
     figure.savefig(work, format="png")
     work.rename(path)
     return path
-
-
-class TensorBoard:
-    """Writes a run's figures as TensorBoard scalars; ``metrics.jsonl`` stays the truth.
-
-    Args:
-        folder: For the event files; what is in it is replaced.
-        metrics: The rows so far, of an interrupted run.
-    """
-
-    def __init__(self, folder: Path, metrics: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.folder = folder
-        self._writer: Any = None
-        self._last: dict[str, int] = {}
-        self.rewrite(metrics)
-
-    def rewrite(self, metrics: Sequence[Mapping[str, Any]]) -> None:
-        """Begin anew: after a resume the steps since the last checkpoint are done, and written, again."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        make: Any = SummaryWriter
-        self._writer = make(str(self.folder))
-        self._last = {}
-        for row in metrics:
-            self.add(row["stage"], row["step"], row)
-        self._writer.flush()
-
-    def repeats(self, stage: str, step: int) -> bool:
-        """Tell whether this step was written already, so that :meth:`rewrite` is due."""
-        return step <= self._last.get(stage, -1)
-
-    def add(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
-        """Write one row."""
-        name = stage.removeprefix("eval-")
-        at = step
-        if name in STAGES and name != stage:
-            stage, at = "held-out", STAGES.index(name)
-        elif name.startswith("rl-"):  # measured after so many batches
-            stage, at = "eval", int(name.removeprefix("rl-"))
-        else:
-            self._last[stage] = step
-        for key, value in values.items():
-            if key not in ("stage", "step") and isinstance(value, int | float):
-                self._writer.add_scalar(f"{stage}/{key}", value, at)
-
-    def close(self) -> None:
-        """Flush and close the event file. Idempotent."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None

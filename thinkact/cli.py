@@ -307,6 +307,9 @@ def train(
     processes: Annotated[
         str | None, typer.Option(metavar="N", help="Play them in so many processes here; auto: one per core.")
     ] = None,
+    track: Annotated[
+        list[str] | None, typer.Option(help="wandb or trackio: send the figures there, too; repeatable.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every setting, check all parts, stop.")] = False,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
@@ -326,6 +329,7 @@ def train(
     thinkact train --model ./my-model --set env.kwargs.hops=1 --name mine
     thinkact train --resume --name mine    goes on with what was begun
     thinkact train --devices 4             on four GPUs
+    thinkact train --track wandb           figures to Weights & Biases, too
     thinkact train --dry-run > my.toml     a file to edit, for --config
     """  # noqa: D301
     from thinkact.cli_train import Request, dry_run_report, on_devices, train_and_publish
@@ -342,6 +346,7 @@ def train(
         resume=resume,
         runs=runs,
         board=board,
+        track=track or (),
     )
     if dry_run:
         raise typer.Exit(dry_run_report(request, as_json=as_json))

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from thinkact.cli_common import err
 from thinkact.policies.config import TrainConfig
+
+if TYPE_CHECKING:
+    from thinkact.policies.trackers import Kind
 
 #: Seconds between lines of progress where there is no terminal to draw on.
 LINE_EVERY_S = 20.0
@@ -129,12 +132,21 @@ def figures_text(stage: str, values: dict[str, Any]) -> str:
 
 
 class Watch:
-    """The trainer's reporter: bars on a terminal, lines elsewhere, TensorBoard always."""
+    """The trainer's reporter: bars on a terminal, lines elsewhere, TensorBoard always.
 
-    def __init__(self, config: TrainConfig, run: Path) -> None:
-        from thinkact.policies.plots import TensorBoard
+    Args:
+        config: The run's.
+        run: Its folder.
+        track: Trackers besides, see :class:`~thinkact.policies.trackers.Tracker`.
+    """
+
+    def __init__(self, config: TrainConfig, run: Path, track: Sequence[Kind] = ()) -> None:
+        from thinkact.policies.trackers import TensorBoard, Tracker
 
         self.run = run
+        run.mkdir(parents=True, exist_ok=True)
+        rows = read_metrics(run / "metrics.jsonl")
+        self._trackers = [Tracker(kind, run, config.model_dump(mode="json"), rows) for kind in track]
         self.clock = Clock(plan(config), time.monotonic())
         self._make_board = TensorBoard
         self._board: TensorBoard | None = None
@@ -166,6 +178,8 @@ class Watch:
             self._board.rewrite(read_metrics(metrics))
         else:
             self._board.add(stage, step, values)
+        for tracker in self._trackers:
+            tracker.add(stage, step, values)
         self.show(finished=stage.startswith("eval-"))
 
     def close(self) -> None:
@@ -173,6 +187,8 @@ class Watch:
         if self._board is not None:
             self._board.rewrite(read_metrics(self.run / "metrics.jsonl"))
             self._board.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def show(self, *, entered: bool = False, finished: bool = False) -> None:
         """Bring the display up to date."""
@@ -187,8 +203,8 @@ class Watch:
 class Bars(Watch):
     """Two bars: the whole run with the time left, and the current stage with live figures."""
 
-    def __init__(self, config: TrainConfig, run: Path) -> None:
-        super().__init__(config, run)
+    def __init__(self, config: TrainConfig, run: Path, track: Sequence[Kind] = ()) -> None:
+        super().__init__(config, run, track)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=28),
@@ -238,9 +254,9 @@ class Lines(Watch):
 
 
 @contextmanager
-def watching(config: TrainConfig, run: Path) -> Iterator[Watch]:
+def watching(config: TrainConfig, run: Path, track: Sequence[Kind] = ()) -> Iterator[Watch]:
     """Show a run while it lasts."""
-    watch = (Bars if err.is_terminal else Lines)(config, run)
+    watch = (Bars if err.is_terminal else Lines)(config, run, track)
     try:
         yield watch
     finally:

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from thinkact.cli_common import UserError, check_env, env_class, err, open_board, out, percent, print_json, suite_of
 from thinkact.cli_progress import duration, read_metrics, watching
 from thinkact.policies.config import ConfigError, TrainConfig, make_config
+from thinkact.policies.trackers import KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Request:
     path: Path
     board: Path
     resume: bool
+    track: tuple[Kind, ...] = ()
 
     @classmethod
     def of(
@@ -43,12 +46,13 @@ class Request:
         resume: bool,
         runs: Path,
         board: Path | None,
+        track: Sequence[str] = (),
     ) -> Request:
         """Read the options; ``--resume`` with a name and nothing else takes the run's own configuration.
 
         Raises:
             ConfigError: On an unknown preset, key or value.
-            UserError: On a name that is no folder's.
+            UserError: On a name that is no folder's, or an unknown tracker.
         """
         overrides = dict(settings)
         if model is not None:
@@ -68,7 +72,10 @@ class Request:
         if Path(name).name != name or name.startswith("."):
             raise UserError(f"--name must be a plain folder name, not {name!r}.")
         path = runs / name
-        return cls(config, name, path, board or runs / "leaderboard", resume)
+        trackers = dict.fromkeys(kind for kind in KINDS if kind in track)
+        if unknown := set(track) - set(trackers):
+            raise UserError(f"--track must be {' or '.join(KINDS)}, not {unknown.pop()!r}.")
+        return cls(config, name, path, board or runs / "leaderboard", resume, tuple(trackers))
 
 
 def _kept(path: Path) -> TrainConfig:
@@ -87,6 +94,7 @@ def dry_run_report(request: Request, *, as_json: bool) -> int:
         "environment": _check_environment(request.config),
         "model": _check_model(request.config.model.name),
         "workers": _check_workers(request.config),
+        "trackers": _check_trackers(request.track),
         "run": _check_folder(request),
     }
     fine = all(ok for ok, _ in checks.values())
@@ -178,6 +186,13 @@ def _check_workers(config: TrainConfig) -> tuple[bool, str]:
     return True, f"{config.rollout.ray_workers} of Ray"
 
 
+def _check_trackers(track: Sequence[Kind]) -> tuple[bool, str]:
+    for kind in track:
+        if importlib.util.find_spec(kind) is None:
+            return False, f'--track {kind} needs pip install "thinkact[{kind}]"'
+    return True, ", ".join(("metrics.jsonl", "TensorBoard", *track))
+
+
 def _check_folder(request: Request) -> tuple[bool, str]:
     begun = (request.path / "config.json").is_file()
     if begun and not request.resume:
@@ -240,7 +255,12 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
     config = request.config
     for arm in config.arms:
         check_env(arm.id or config.env.id, {**arm.kwargs, "split": config.eval.split})
-    for ok, detail in (_check_model(config.model.name), _check_workers(config), _check_folder(request)):
+    for ok, detail in (
+        _check_model(config.model.name),
+        _check_workers(config),
+        _check_trackers(request.track),
+        _check_folder(request),
+    ):
         if not ok:
             raise UserError(detail)
     err.print(
@@ -249,7 +269,7 @@ def train_and_publish(request: Request, *, as_json: bool) -> None:
     try:
         with err.status("loading …"):
             from thinkact.policies.training import Trainer
-        with watching(config, request.path) as watch:
+        with watching(config, request.path, request.track) as watch:
             result = Trainer(config, request.path, resume=request.resume, reporter=watch).run()
     except KeyboardInterrupt:
         # In one line, however long: it is there to be copied.

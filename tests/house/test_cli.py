@@ -1,3 +1,4 @@
+import importlib
 import importlib.util
 import io
 import json
@@ -7,7 +8,7 @@ import pytest
 
 from thinkact import cli_progress
 from thinkact.cli import main
-from thinkact.cli_common import UserError, explain, knobs, pairs, suite_of
+from thinkact.cli_common import _USER_ERRORS, UserError, explain, knobs, pairs, suite_of
 from thinkact.cli_progress import Clock, Lines, duration, plan
 from thinkact.cli_train import Request, to_toml
 from thinkact.policies.config import make_config
@@ -298,6 +299,12 @@ def test_lines_say_what_began_and_what_came_of_it(tmp_path, capsys, monkeypatch)
 
 def test_durations_read_as_a_person_says_them():
     assert [duration(each) for each in (None, 5, 600, 10_000)] == ["…", "5 s", "10 min", "2.8 h"]
+
+
+def test_every_error_that_is_the_users_exists_under_its_name():
+    for name in _USER_ERRORS:
+        module, _, error = name.rpartition(".")
+        assert issubclass(getattr(importlib.import_module(module), error), Exception), name
 
 
 MICRO = """

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from thinkact.policies.plots import Measured, TensorBoard, learning_curve, smooth
+from thinkact.policies.plots import Measured, learning_curve, smooth
+from thinkact.policies.trackers import TensorBoard
 
 RL = [{"stage": "rl", "step": step, "success": 0.1 * step, "score": 0.1 * step} for step in range(6)]
 
