@@ -7,23 +7,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from thinkact.policies.compact_adamw import CompactAdamW
 from thinkact.policies.distributed_model import IDLE, Parallel, whole
 from thinkact.policies.learner_passes import Batch, Layout, Passes
 from thinkact.policies.learner_rows import Row, encode_expert, encode_sampled, informative, rows_of
+from thinkact.policies.llama_trunk import LlamaTrunk
 from thinkact.policies.losses import Tokens, guarded_tokens, loss_of, weights_of
 from thinkact.policies.losses_spec import LossOptions
 from thinkact.policies.packing import attending, packable
 from thinkact.policies.recompute import Checkpointing, checkpointed
 from thinkact.policies.selective import selective_log_softmax
 
-__all__ = ["Learner", "Row", "encode_expert", "encode_sampled", "informative", "rows_of"]
+Moments = Literal["fp32", "bf16"]
+
+__all__ = ["Learner", "Moments", "Row", "encode_expert", "encode_sampled", "informative", "rows_of"]
 
 
 class Learner:
@@ -40,6 +44,10 @@ class Learner:
             The gradient is the same up to rounding. None: where rows are packed.
         checkpointing: What backward needs and is computed again instead of kept: nothing; all but products and
             attention ("selective"); whole layers ("full").
+        fused: Compute packed rows of a plain Llama on a CPU by :class:`~thinkact.policies.llama_trunk.LlamaTrunk`,
+            where nothing but products and attention is kept in any case; False goes through the model's modules.
+        moments: What AdamW's two moments are kept in; "bf16" takes half, see
+            :class:`~thinkact.policies.compact_adamw.CompactAdamW`.
         max_grad_norm: Gradients are clipped to this norm.
         temperature: At which the tokens were sampled; log-probabilities are taken at the same.
         turns: Entered around every pass, where the device is shared with a policy that acts in another thread.
@@ -60,6 +68,8 @@ class Learner:
         packed: bool = True,
         share_prefixes: bool | None = None,
         checkpointing: Checkpointing = "none",
+        fused: bool = True,
+        moments: Moments = "fp32",
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
         turns: AbstractContextManager[object] | None = None,
@@ -73,7 +83,7 @@ class Learner:
         self.max_grad_norm = max_grad_norm
         self.temperature = temperature
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.lr = lr
+        self.lr, self.moments = lr, moments
         self.reset_optimizer()
         base: Any = model
         if hasattr(model, "get_base_model"):  # adapters around it
@@ -90,11 +100,17 @@ class Learner:
                 "(a sliding window, a state over the sequence, or an attention of its own). Leave it off."
             )
         self.layout: Layout = "padded" if not packed else "packed" if share_prefixes is False else "shared"
+        self._fused = LlamaTrunk(self._trunk, dtype) if fused and packed and LlamaTrunk.supports(self._trunk) else None
         self._batches = Passes(self.layout, batch_tokens, self.device)
 
     def reset_optimizer(self) -> None:
         """Begin with a fresh AdamW."""
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        options: dict[str, Any] = {"lr": self.lr, "betas": (0.9, 0.99), "weight_decay": 0.0}
+        self.optimizer: torch.optim.Optimizer = (
+            CompactAdamW(self.parameters, **options)
+            if self.moments == "bf16"
+            else torch.optim.AdamW(self.parameters, **options, fused=True)
+        )
 
     def sft_step(self, rows: Sequence[Row], *, lr_scale: float = 1.0) -> dict[str, float]:
         """Take one step on the mean cross-entropy of the expert's tokens."""
@@ -209,8 +225,9 @@ class Learner:
 
     def _logprobs(self, batch: Batch, *, entropy_grad: bool) -> tuple[Tensor, Tensor]:
         """Return log-probability and entropy of every sampled token, both (N,), head on those only."""
+        states = self._states(batch)
         with self._precision():
-            logits = self._head(self._states(batch))  # (N, V)
+            logits = self._head(states)  # (N, V)
         return selective_log_softmax(
             logits, batch.targets, temperature=self.temperature, softcap=self._softcap, entropy_grad=entropy_grad
         )
@@ -219,9 +236,11 @@ class Learner:
         return torch.autocast(self.device.type, dtype=self.dtype) if self.dtype != torch.float32 else nullcontext()
 
     def _states(self, batch: Batch) -> Tensor:
+        kind = self.checkpointing if torch.is_grad_enabled() else "none"
+        if self._fused is not None and batch.packed is not None and batch.positions is not None:
+            return self._fused(batch.ids[0], batch.positions[0], batch.packed, batch.where[1], kind)
         inputs: dict[str, Any] = {} if batch.packed is None else {"packed": batch.packed}
         around = nullcontext if batch.packed is None else partial(attending, self._trunk)
-        kind = self.checkpointing if torch.is_grad_enabled() else "none"
         with self._precision(), around(), checkpointed(self._trunk, kind, around):
             states: Tensor = self._trunk(
                 input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **inputs

@@ -26,7 +26,7 @@ _NAME = "thinkact_packed"
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """A row's own tokens, or what of them is not shared."""
 
     seen: list[int]  # the pieces on the way to its end, its own last
@@ -49,7 +49,7 @@ class Packed:
     positions: NDArray[np.int64]
     paths: list[NDArray[np.int64]]
     sizes: list[int]
-    blocks: list[_Block]
+    blocks: list[Block]
 
 
 def pack(rows: Sequence[NDArray[np.int64]], *, share: bool, device: torch.device) -> Packed:
@@ -70,7 +70,7 @@ def pack(rows: Sequence[NDArray[np.int64]], *, share: bool, device: torch.device
         if own := len(path) - common:
             seen = np.unique(np.searchsorted(cuts, path, side="right") - 1)
             mask = torch.ones(own, len(path), dtype=torch.bool, device=device).tril_(common) if common else None
-            blocks.append(_Block(seen.tolist(), mask))
+            blocks.append(Block(seen.tolist(), mask))
     return Packed(tree.ids, tree.positions, tree.paths, np.diff(cuts).tolist(), blocks)
 
 
@@ -120,27 +120,38 @@ def _attend(
     """Attend block by block. query (1, H, N, D), key and value (1, KV, N, D) to (1, N, H, D)."""
     keys, values = torch.split(key, packed.sizes, 2), torch.split(value, packed.sizes, 2)
     queries = torch.split(query, [_own(block, packed) for block in packed.blocks], 2)
+    heads, group = query.shape[1], query.shape[1] // key.shape[1]
     found = []
     for block, q in zip(packed.blocks, queries, strict=True):
         k, v = (torch.cat([part[at] for at in block.seen], 2) for part in (keys, values))
-        if block.mask is not None and k.is_cuda and k.shape[1] < q.shape[1]:  # its kernels take masks or groups
-            k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], 1) for part in (k, v))
-        found.append(
-            F.scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=block.mask,
-                is_causal=block.mask is None,
-                scale=scaling,
-                enable_gqa=k.shape[1] < q.shape[1],
-            )
+        mask = block.mask
+        if group > 1 and k.is_cuda and mask is not None:  # its kernels take masks or groups
+            k, v = (part.repeat_interleave(group, 1) for part in (k, v))
+        elif group > 1 and not k.is_cuda:
+            # The CPU's kernel takes no groups, what does without it holds all scores: heads become more queries.
+            mask = whole_mask(block, packed).repeat(group, 1)
+            q = q.reshape(1, k.shape[1], -1, q.shape[3])
+        mixed = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=scaling,
+            enable_gqa=k.shape[1] < q.shape[1],
         )
+        found.append(mixed.reshape(1, heads, -1, mixed.shape[-1]))
     return torch.cat(found, 2).transpose(1, 2), None
 
 
-def _own(block: _Block, packed: Packed) -> int:
+def _own(block: Block, packed: Packed) -> int:
     return len(block.mask) if block.mask is not None else sum(packed.sizes[at] for at in block.seen)
+
+
+def whole_mask(block: Block, packed: Packed) -> Tensor:
+    """A block's mask on a CPU, also where it sees nothing but itself: (own, seen), False where hidden."""
+    own = _own(block, packed)
+    return torch.ones(own, own, dtype=torch.bool).tril_() if block.mask is None else block.mask
 
 
 AttentionInterface.register(_NAME, _attend)

@@ -64,7 +64,9 @@ def step(kind, *, dtype=torch.float32, lora=False, **options):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("options", [{"packed": False}, {"share_prefixes": True}], ids=["padded", "shared"])
+@pytest.mark.parametrize(
+    "options", [{"packed": False}, {"share_prefixes": True, "fused": False}], ids=["padded", "shared"]
+)
 def test_the_gradient_is_the_same_and_products_are_repeated_only_where_asked_for(dtype, options):
     plain, products, calls = step("none", dtype=dtype, **options)
     assert calls == 1 and plain.any()
