@@ -7,7 +7,8 @@
 
 In every place and for every seed a small transformer imitates the scripted expert, once. From that very checkpoint
 every arm then learns by reinforcement: the same tasks in the same batches, as many attempts, updates and learning rate,
-the same held-out tasks at the start, in the middle and at the end. Only credit differs; what forks cost is told.
+the same held-out tasks at the start, in the middle and at the end. Only credit differs. Forks count as steps: `vine`
+plays so many tasks fewer per batch that its attempts and their continuations take what the attempts of others take.
 
 Places: the two games of ``thinkact train --preset tiny``, delayed reward over 16 turns, and proofs, which a kernel
 checks: there reinforcement practises a small set of theorems that come again and again, so that states of a tool recur,
@@ -60,6 +61,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "state_td": {"estimator": "state_td"},
     "vine": {"estimator": "vine", "forks": 1, "fork_turns": 2},
 }
+#: Share of a batch's tasks, where continuations take the rest of the budget of environment steps.
+TASKS_SHARE = {"vine": 0.5}
 #: A model of 0.4 M parameters: three layers of 96.
 SMALL: dict[str, Any] = {
     "model.tiny_hidden": 96,
@@ -132,7 +135,8 @@ class ProofSet(ProofEnv):
 
 
 def settings_of(name: str, arm: str) -> str:
-    text = json.dumps([PLACES[name].config, *filter(None, [PLACES[name].practice]), ARMS[arm]], sort_keys=True)
+    shares = [TASKS_SHARE[arm]] if arm in TASKS_SHARE else []
+    text = json.dumps([PLACES[name].config, *filter(None, [PLACES[name].practice]), ARMS[arm], *shares], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -160,6 +164,7 @@ def learn(run: Run, folder: Path) -> dict[str, Any]:
         "eval.every": steps // 2,
         "seed": run.seed,
         **{f"rl.{key}": value for key, value in ARMS[run.arm].items()},
+        "rl.tasks_per_step": round(PLACES[run.place].config["rl.tasks_per_step"] * TASKS_SHARE.get(run.arm, 1.0)),
     }
     # All arms begin with the same weights, so what was measured of them holds for all.
     (path / "episodes").mkdir(parents=True, exist_ok=True)
@@ -251,6 +256,7 @@ def main() -> int:
         "thinkact": thinkact.__version__,
         "machine": f"{platform.machine()}, 1 thread",
         "places_settings": {run.place: [PLACES[run.place].config, PLACES[run.place].practice] for run in found},
+        "tasks_share": TASKS_SHARE,
         "arms_settings": {arm: ARMS[arm] for arm in arms if any(run.arm == arm for run in found)},
         **report(found, PLACES),
     }

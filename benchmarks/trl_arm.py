@@ -49,6 +49,11 @@ def peak_mb() -> float:
     return sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 
 
+def cpu_seconds() -> float:
+    """Time on processors of this process, all threads, and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
 class Guess:
     """Guess-the-number as TRL wants environments: public methods are tools."""
 
@@ -152,6 +157,7 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
         use_cpu=True,
         disable_tqdm=True,
         **chosen,
+        **options.get("trl", {}),
     )
     dtype = torch.bfloat16 if arm == "bf16" else torch.float32
     trainer = GRPOTrainer(
@@ -162,15 +168,17 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
         environment_factory=Guess,
     )
     spent: dict[str, list[float]] = {"seconds": [], "rollout_seconds": [], "sampled_tokens": [], "fed_tokens": []}
+    spent["cpu_seconds"] = []
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            self.start = time.perf_counter()
+            self.start, self.cpu = time.perf_counter(), cpu_seconds()
             for values in spent.values():
                 values.append(0.0)
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             spent["seconds"][-1] = time.perf_counter() - self.start
+            spent["cpu_seconds"][-1] = cpu_seconds() - self.cpu
 
     trainer.add_callback(Clock())
     generate, single = trainer._generate, trainer._generate_single_turn

@@ -3,7 +3,6 @@
     python benchmarks/trl_compare.py --setup                 once: a virtual environment with TRL, and the warm model
     python benchmarks/trl_compare.py --json --out benchmarks/results/trl.json
     python benchmarks/trl_compare.py --quick                 2 rollouts, one step an arm: does everything run?
-    python benchmarks/trl_compare.py --learn 40 --seeds 5 --json --out benchmarks/results/trl_learn.json
 
 Workload: guess a number from 1 to 10 with a tool that says higher, lower or correct; 2 tasks × 8 attempts, at most 6
 tool turns and 256 tokens behind the prompt; SmolLM2-135M after 24 steps of imitation (as it comes it never calls a
@@ -16,10 +15,7 @@ dtype throughout and no checkpointing, which is TRL at its fastest. Ours: `fp32`
 weights. The median of the steps after the first counts, the first where there is only one. Arms that are done are kept
 in `--runs` and not measured again.
 
-`--learn K` takes K steps with each seed on both sides: the same warm model, tasks in the same order, attempts, budgets,
-learning rate, and GRPO's credit; both let the rate fall linearly. Recorded are success and seconds of every step.
-`final` is the mean success of the last quarter of the steps, over seeds; `seconds_to_final_of_trl_...` when the mean
-over as many steps first reaches TRL's. A run, one arm with one seed, that is done is kept in `--runs`.
+What is learned on both sides, over many steps and seeds, is in `trl_learning.py`.
 """
 
 from __future__ import annotations
@@ -34,19 +30,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar
 
 ARM_SCRIPT = Path(__file__).with_name("trl_arm.py")
 CACHE = Path.home() / ".cache" / "thinkact-bench"
 ARMS = ("trl default", "trl fp32", "trl bf16", "thinkact fp32", "thinkact bf16")
-LEARNING = ("trl bf16", "thinkact bf16")
 WARM_STEPS = 24
 
 
-def setup(python: Path, warm: Path) -> None:
-    """Make the environment and the model, whatever of them is missing."""
+def make_environment(python: Path) -> None:
+    """Make the environment that has TRL, if it is missing."""
     if not python.exists():
         # On top of our own packages: the same torch and transformers in all arms, and nothing downloaded twice.
         folder = python.parent.parent
@@ -55,6 +49,11 @@ def setup(python: Path, warm: Path) -> None:
         for target in (folder / "lib").glob("python3*/site-packages"):
             (target / "base.pth").write_text("\n".join(site) + "\n")
         subprocess.run([python, "-m", "pip", "install", "trl==1.16.*", "jmespath"], check=True)
+
+
+def setup(python: Path, warm: Path) -> None:
+    """Make the environment and the model, whatever of them is missing."""
+    make_environment(python)
     if not (warm / "config.json").exists():
         from thinkact.policies.models import locate_model
 
@@ -79,7 +78,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     from thinkact.tools import Tool, ToolContext, ToolResult
 
     sys.path.insert(0, str(ARM_SCRIPT.parent))
-    from trl_arm import PROMPT, answer, peak_mb, secret_of
+    from trl_arm import PROMPT, answer, cpu_seconds, peak_mb, secret_of
 
     class GuessArguments(BaseModel):
         number: int = Field(description="your guess, from 1 to 10")
@@ -88,17 +87,21 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
         name, description = "guess", "Guess the secret number."
         Arguments: type[BaseModel] = GuessArguments
         terminal = False
-        secret, right = 0, False
+        secret, low, high, right = 0, 1, 10, False
 
         def run(self, args: GuessArguments, ctx: ToolContext) -> ToolResult:
             self.right = self.right or args.number == self.secret
+            if args.number <= self.secret:
+                self.low = max(self.low, args.number)
+            if args.number >= self.secret:
+                self.high = min(self.high, args.number)
             return ToolResult(call_id=ctx.call_id, content=answer(self.secret, args.number))
 
-        def snapshot(self) -> tuple[int, bool]:
-            return self.secret, self.right
+        def snapshot(self) -> tuple[int, int, int, bool]:
+            return self.secret, self.low, self.high, self.right
 
-        def restore(self, state: tuple[int, bool]) -> None:
-            self.secret, self.right = state
+        def restore(self, state: tuple[int, int, int, bool]) -> None:
+            self.secret, self.low, self.high, self.right = state
 
         def close(self) -> None:
             """Nothing is held."""
@@ -123,7 +126,11 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             return task, secret_of(seed)
 
         def _begin(self, task: Task, hidden: int) -> None:
-            self._tool.secret, self._tool.right = hidden, False
+            self._tool.restore((hidden, 1, 10, False))
+
+        def _state_key(self) -> str:
+            # What has been told; the secret is luck, as in Credit-v0.
+            return f"{self._tool.low}-{self._tool.high} {self._tool.right}"
 
         def _checks(self, task: Task, hidden: int) -> Sequence[Check]:
             return (Check(name="guessed", weight=1.0, passed=self._tool.right),)
@@ -157,6 +164,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             "rl": {
                 **{"estimator": "grpo", "loss": "clip_higher", "lr": options["lr"], "updates": 1, "max_rows": None},
                 **{"steps": options["steps"], "warmup_updates": 0},
+                **options.get("rl", {}),
             },
         }
     )
@@ -172,13 +180,13 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     found: dict[str, list[float]] = {
         name: []
         for name in (
-            *("seconds", "rollout_seconds", "sampled_tokens", "fed_tokens", "trained_tokens", "score"),
-            "calls_per_rollout",
+            *("seconds", "cpu_seconds", "rollout_seconds", "sampled_tokens", "fed_tokens", "trained_tokens"),
+            *("score", "calls_per_rollout"),
         )
     }
     with Runner("bench/Guess-v0", concurrency=rollouts, lockstep=True) as runner:
         for step in range(options["steps"]):
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), cpu_seconds()
             policy.sync()
             first = step * options["prompts"]
             tasks = [f"train/{task}" for task in options["tasks"][first : first + options["prompts"]]]
@@ -189,6 +197,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             end = time.perf_counter()
             values = {
                 "seconds": round(end - start, 2),
+                "cpu_seconds": round(cpu_seconds() - cpu, 2),
                 "rollout_seconds": round(played - start, 2),
                 "sampled_tokens": sum(e.usage.sampled_tokens for e in episodes),
                 # Attempts without credit (a group that fared alike) are no work for us, and work for TRL.
@@ -267,33 +276,6 @@ def compared(arms: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def learned(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Return success per step and when it was reached, by arm; see the module's head."""
-    out: dict[str, Any] = {}
-    window = max(1, len(next(iter(runs.values()))[0]["score"]) // 4)
-    for arm, seeds in runs.items():
-        success = [statistics.mean(each) for each in zip(*(found["score"] for found in seeds), strict=True)]
-        seconds = [statistics.mean(each) for each in zip(*(found["seconds"] for found in seeds), strict=True)]
-        out[arm] = {
-            "success": [round(value, 3) for value in success],
-            "seconds": [round(value, 2) for value in accumulate(seconds)],
-            "final": round(statistics.mean(success[-window:]), 3),
-            "final_by_seed": [round(statistics.mean(found["score"][-window:]), 3) for found in seeds],
-            "peak_rss_mb": max(found["peak_rss_mb"] for found in seeds),
-            "runs": seeds,
-        }
-    for other in (arm for arm in runs if arm.startswith("trl")):
-        for mine in (arm for arm in runs if arm.startswith("thinkact")):
-            curve, clock = out[mine]["success"], out[mine]["seconds"]
-            means = [statistics.mean(curve[at - window : at]) for at in range(window, len(curve) + 1)]
-            reached = next((clock[at + window - 1] for at, v in enumerate(means) if v >= out[other]["final"]), None)
-            out[mine][f"seconds_to_final_of_{other.replace(' ', '_')}"] = reached
-            out[mine][f"share_of_the_time_of_{other.replace(' ', '_')}"] = (
-                None if reached is None else round(reached / out[other]["seconds"][-1], 3)
-            )
-    return out
-
-
 def main() -> int:
     if sys.argv[1:2] == ["--arm-of-ours"]:
         print("RESULT " + json.dumps(ours(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))), flush=True)
@@ -306,8 +288,6 @@ def main() -> int:
     parser.add_argument("--python", type=Path, default=CACHE / "trl" / "bin" / "python", help="one that has TRL")
     parser.add_argument("--model", type=Path, default=CACHE / "guess-warm", help="folder of the warm model")
     parser.add_argument("--runs", type=Path, default=Path("runs/trl"), help="folder of arms that are done")
-    parser.add_argument("--learn", type=int, metavar="K", help="success over K steps on both sides")
-    parser.add_argument("--seeds", type=int, default=3, help="with --learn")
     parser.add_argument("--lr", type=float, default=1e-5)
     parser.add_argument("--quick", action="store_true", help="2 rollouts, one step, at most 3 turns; nothing is kept")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -319,21 +299,14 @@ def main() -> int:
     options = {"group": 8, "prompts": 2, "turns": 6, "completion": 256, "threads": args.threads, "lr": args.lr}
     if args.quick:
         options |= {"group": 2, "prompts": 1, "turns": 3, "completion": 96}
-    steps = args.learn or (1 if args.quick else args.steps)
-    chosen = args.arm or (LEARNING if args.learn else ARMS)
+    steps = 1 if args.quick else args.steps
     arms: dict[str, Any] = {}
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(args.seeds if args.learn else 1):
-        tasks = [10_000 * seed + at for at in range(steps * options["prompts"])]
-        for arm in chosen:
-            mine = {**options, "steps": steps, "seed": seed, "tasks": tasks}
-            name = f"learn-{arm}-{seed}" if args.learn else arm
-            file = None if args.quick else args.runs / f"{name.replace(' ', '-')}.json"
-            found = kept(file, mine, partial(run, arm, mine, args.python, args.model))
-            runs.setdefault(arm, []).append(found)
-            arms[arm] = measured(found)
-            shown = {key: value for key, value in arms[arm].items() if key != "steps"}
-            print(f"{name}: {shown}", file=sys.stderr if args.json else sys.stdout, flush=True)
+    for arm in args.arm or ARMS:
+        mine = {**options, "steps": steps, "seed": 0, "tasks": list(range(steps * options["prompts"]))}
+        file = None if args.quick else args.runs / f"{arm.replace(' ', '-')}.json"
+        arms[arm] = measured(kept(file, mine, partial(run, arm, mine, args.python, args.model)))
+        shown = {key: value for key, value in arms[arm].items() if key != "steps"}
+        print(f"{arm}: {shown}", file=sys.stderr if args.json else sys.stdout, flush=True)
     options["steps"] = steps
     import torch
     import transformers
@@ -348,12 +321,13 @@ def main() -> int:
         "transformers": transformers.__version__,
         "machine": f"{platform.machine()}, {args.threads} threads",
         "options": options,
-        **({"learning": learned(runs)} if args.learn else {"arms": arms, "compared": compared(arms)}),
+        "arms": arms,
+        "compared": compared(arms),
     }
     text = json.dumps(record, indent=1)
     if args.out is not None:
         args.out.write_text(text + "\n")
-    print(text if args.json else json.dumps(record["learning" if args.learn else "compared"], indent=1))
+    print(text if args.json else json.dumps(record["compared"], indent=1))
     return 0
 
 
