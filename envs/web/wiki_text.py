@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HEADING = re.compile(r"^== *(.+?) *==$")
 _LINK = re.compile(r"\[\[([^\[\]|]+)(?:\|([^\[\]|]*))?\]\]")
 _REDIRECT = re.compile(r"^#REDIRECT *\[\[([^\[\]|]+)\]\]", re.IGNORECASE)
+_SPACES = re.compile(r"[ \t\u00a0]{2,}|[\t\u00a0]")
 _CELLS = re.compile(r" *\|(?![^\[\]]*\]\]) *")  # a bar inside [[…]] belongs to the link
 #: Longer texts are refused by the wiki.
 MAX_CHARS = 8000
@@ -26,8 +27,8 @@ MAX_CHARS = 8000
 def normal(text: str) -> str:
     """Return the form in which texts are stored: two that look alike are equal."""
     lines: list[str] = []
-    for raw in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        line = re.sub(r"[ \t\u00a0]+", " ", raw).strip()
+    for raw in _SPACES.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n"):
+        line = raw.strip()
         if line.startswith("|"):
             line = "| " + " | ".join(row_cells(line))
         elif line.startswith("*"):
@@ -51,7 +52,9 @@ def _joined(before: str, line: str) -> bool:
 
 def row_cells(line: str) -> list[str]:
     """Return the cells of a table's row, as they are written."""
-    return [cell.strip() for cell in _CELLS.split(line.strip().strip("|").strip())]
+    inner = line.strip().strip("|").strip()
+    cells = _CELLS.split(inner) if "]]" in inner else inner.split("|")  # the pattern is dear
+    return [cell.strip() for cell in cells]
 
 
 def sections(body: str) -> list[tuple[str, str]]:

@@ -179,7 +179,7 @@ def test_a_wash_asks_only_the_sites_that_keep_something_in_the_tab(browse, monke
     uses = {
         "/": "<p>0</p><script>localStorage.here = 1</script>",
         "/gone": "<script>sessionStorage.left = 1; sessionStorage.clear()</script>",
-        "/kept": "<script>sessionStorage.left = 1</script>",
+        "/kept": "<script>sessionStorage.left = ''</script>",
     }
     hosts = ["shop.test", "a.shop.test", "b.shop.test", "other.test"]
     page = browse("<p>x</p>", options={"width": 960})
