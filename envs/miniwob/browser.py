@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thinkact.envs.miniwob.site import HOST, Site
+from thinkact.envs.miniwob.site import HOST, Site, shell
 from thinkact.tools.base import ErrorKind
 from thinkact.tools.browser import BrowserFault, BrowserHandle, BrowserOptions
 from thinkact.tools.browser.actions import ACTIONS
@@ -65,7 +65,8 @@ class MiniWobBrowser:
         """
         site = Site(name, seed)
         self.state = PageState()
-        page = self.handle.start({HOST: site}, site.url(), first=(_TIMED, self._call("wait", {}, OPENING_MS)))
+        first = (_TIMED, self._call("wait", {}, OPENING_MS))
+        page = self.handle.start({HOST: site}, site.url(), first=first, shell=shell())
         for _ in range(_MOST_LOOKS):
             if self.state.ready:
                 return page

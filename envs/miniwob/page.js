@@ -2,7 +2,7 @@
 // for what is clickable and has none.
 (() => {
   'use strict';
-  const settings = __SETTINGS__;
+  const settings = JSON.parse(document.currentScript.dataset.settings);
   const FRAME = 16;
   const MOST_CALLBACKS = 20000;
 

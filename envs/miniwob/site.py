@@ -1,23 +1,24 @@
 """The pages of MiniWoB, served to one episode.
 
 The pages are those of the PyPI package ``miniwob`` (MIT). Two things are different: a script runs first
-(``page.js``), which keeps the clock, starts the episode from its seed and names what has no name; and the scripts and
-style sheets that a page loads stand in it, so that opening it is one request.
+(``page.js``), which keeps the clock, starts the episode from its seed and names what has no name; and what pages load
+is kept by the browser until the episode is over, and made ready for the next one (:func:`shell`).
 """
 
 from __future__ import annotations
 
 import functools
+import html
 import importlib.util
 import json
 import mimetypes
-import posixpath
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from thinkact.tools.browser import Shell
 
 #: The host of the pages, inside the browser.
 HOST = "miniwob.test"
@@ -54,48 +55,53 @@ def page_path(name: str) -> str:
     return f"/{name}/wrapper.html" if name.startswith("flight/") else f"/miniwob/{name}.html"
 
 
-@functools.cache
-def _script() -> str:
-    return resources.files(__package__).joinpath("page.js").read_text("utf-8")
+#: The script that runs first in every page.
+_FIRST = "/thinkact/page.js"
+#: What most pages load, in the order in which they do.
+_COMMON = (
+    "/core/core.css /core/jquery-ui/jquery-ui.min.css /core/core.js /core/d3.v3.min.js "
+    "/core/jquery-ui/external/jquery/jquery.js /core/jquery-ui/jquery-ui.min.js /common/ui_utils.js"
+).split()
 
 
 @functools.lru_cache(maxsize=512)
 def _file(path: str) -> bytes | None:
+    if path == _FIRST:
+        return resources.files(__package__).joinpath("page.js").read_bytes()
     folder = pages_folder()
     file = (folder / path.lstrip("/")).resolve()
     return file.read_bytes() if file.is_relative_to(folder) and file.is_file() else None
 
 
-_SCRIPT = re.compile(r'<script src="([^"]+)"[^>]*></script>')
-_STYLE = re.compile(r'<link [^>]*href="([^"]+\.css)"[^>]*>')
-_URL = re.compile(r"url\(['\"]?(?!data:)([^)'\"]+)['\"]?\)")
+def _first(seed: int) -> str:
+    settings = json.dumps({"seed": seed, "epoch": round(EPOCH.timestamp() * 1000), "longest": LONGEST_MS})
+    return f'<meta charset="utf-8"><script src="{_FIRST}" data-settings="{html.escape(settings)}"></script>'
 
 
-@functools.lru_cache(maxsize=256)
-def _whole(path: str) -> tuple[bytes, bytes]:
-    """Return a page with what it loads in place, cut where the first script goes."""
+async def _answer(scope: Scope, send: Send, read: Callable[[str], bytes | None]) -> None:
+    path = scope["path"]
+    body = read(path) if scope["method"] in ("GET", "HEAD") else None
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    kind += "; charset=utf-8" if kind.startswith("text/") else ""
+    # All but pages is the same for everybody; a context that has it does not ask again.
+    keep = "no-store" if body is None or path.endswith(".html") else "max-age=31536000, immutable"
+    headers = {"content-type": kind, "content-length": str(len(body or b"")), "cache-control": keep}
+    head = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 404 if body is None else 200, "headers": head})
+    await send({"type": "http.response.body", "body": body or b""})
 
-    def read(address: str, base: str) -> tuple[str, str]:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(base), address))
-        body = _file(target)
-        return target, "" if body is None else body.decode("utf-8", "replace")
 
-    def script(match: re.Match[str]) -> str:
-        text = read(match[1], path)[1].replace("</script", "<\\/script")
-        return f"<script>{text}</script>"
+async def _library(scope: Scope, receive: Receive, send: Send) -> None:
+    await _answer(scope, send, lambda path: None if path.endswith(".html") else _file(path))
 
-    def style(match: re.Match[str]) -> str:
-        target, text = read(match[1], path)
-        folder = posixpath.dirname(target)
-        return (
-            f"<style>{_URL.sub(lambda url: f'url({posixpath.normpath(posixpath.join(folder, url[1]))})', text)}</style>"
-        )
 
-    text = (_file(path) or b"").decode("utf-8", "replace")
-    if path.startswith("/miniwob/"):
-        text = _STYLE.sub(style, _SCRIPT.sub(script, text))
-    head = text.lower().index("<head>") + len("<head>")
-    return text[:head].encode(), text[head:].encode()
+@functools.cache
+def shell() -> Shell:
+    """Return the page on which a context waits for an episode, whatever its task: what most tasks load runs in it."""
+    script, style = '<script src="{}"></script>', '<link rel="stylesheet" href="{}">'
+    tags = "".join((style if path.endswith(".css") else script).format(path) for path in _COMMON)
+    page = f"<!doctype html><head>{_first(0)}<title></title>{tags}"
+    return Shell(HOST, page, "default-src 'self'; style-src 'self' 'unsafe-inline'", _library)
 
 
 class Site:
@@ -112,9 +118,7 @@ class Site:
     def __init__(self, name: str, seed: int) -> None:
         pages_folder()
         self._page = page_path(name)
-        settings = {"seed": seed, "epoch": round(EPOCH.timestamp() * 1000), "longest": LONGEST_MS}
-        script = _script().replace("__SETTINGS__", json.dumps(settings))
-        self._first = f'<meta charset="utf-8"><script>{script}</script>'.encode()
+        self._first = _first(seed).encode()
 
     def url(self) -> str:
         """Return the address of the task's page."""
@@ -123,21 +127,15 @@ class Site:
     def read(self, path: str) -> bytes | None:
         """Return what is at a path; None where nothing is, other tasks' pages included."""
         body = _file(path)
-        if body is None or not path.startswith(("/miniwob/", "/flight/")) or not path.endswith(".html"):
+        if body is None or not path.endswith(".html"):
             return body
         if path == self._page:
-            before, after = _whole(path)
-            return before + self._first + after
+            head = body.lower().index(b"<head>") + len(b"<head>")
+            return body[:head] + self._first + body[head:]
         # The flights of an airline are pages inside a page; tasks of other names are not for this episode.
         return body if path.rpartition("/")[0] == self._page.rpartition("/")[0] != "/miniwob" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
-        body = self.read(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
-        kind = mimetypes.guess_type(scope["path"])[0] or "application/octet-stream"
-        kind += "; charset=utf-8" if kind.startswith("text/") else ""
-        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body or b"")).encode())]
-        await send({"type": "http.response.start", "status": 404 if body is None else 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body or b""})
+        if scope["type"] == "http":
+            await _answer(scope, send, self.read)

@@ -1,5 +1,6 @@
 """MiniWoB in a real Chromium: pages, clock, rewards, experts, the contract."""
 
+import asyncio
 import dataclasses
 import importlib.util
 import json
@@ -16,9 +17,9 @@ from thinkact.envs.miniwob import catalogue
 from thinkact.envs.miniwob.browser import MiniWobBrowser
 from thinkact.envs.miniwob.env import SEEDS, MiniWoBEnv
 from thinkact.envs.miniwob.experts import SCRIPTS
-from thinkact.envs.miniwob.site import Site, page_path, pages_folder
+from thinkact.envs.miniwob.site import HOST, Site, page_path, pages_folder, shell
 from thinkact.envs.types import SPLITS, EnvironmentFault
-from thinkact.tools.browser import BrowserFault, BrowserOptions, find_chrome
+from thinkact.tools.browser import BrowserFault, BrowserHandle, BrowserOptions, find_chrome
 
 
 def _lacking():
@@ -124,6 +125,81 @@ def test_a_restart_is_the_same_and_another_seed_is_not(browser):
     assert browser.open("login-user", 5) == first and browser.state.goal == goal
 
 
+def _evaluate(browser, expression):
+    """Run something among the scripts of the page, as no agent can; say in which context that was."""
+    episode = browser.handle._episode
+
+    async def ask():
+        question = {"expression": expression, "returnByValue": True}
+        return (await episode.tab.cdp.send("Runtime.evaluate", question))["result"].get("value")
+
+    return episode.host.call(ask(), 60), episode.lease.context
+
+
+def test_a_context_that_served_before_keeps_libraries_and_nothing_that_was_done_to_them(browser, monkeypatch):
+    """Every reset loads the page; scripts that are the same for everybody are not asked for again."""
+    asked, real = [], Site.read
+    monkeypatch.setattr(Site, "read", lambda site, path: asked.append(path) or real(site, path))
+    traces = "[core.left, $.left, d3.left, [].left, name, localStorage.left, sessionStorage.left, document.cookie]"
+    leave = "core.left = $.left = d3.left = Array.prototype.left = name = localStorage.left = sessionStorage.left = 'x'"
+    pages, served = [], []
+    for _ in range(8):
+        asked.clear()
+        pages.append(browser.open("use-autocomplete", 3))
+        found, context = _evaluate(browser, traces)
+        assert found == [None, None, None, None, "", None, None, ""]
+        assert asked[0] == "/miniwob/use-autocomplete.html" and asked.count(asked[0]) == 1
+        if context in served:
+            break
+        served.append(context)
+        _evaluate(browser, f"{leave}; document.cookie = 'left=x'; core.sample = () => 'x'; $.fn.html = () => 0")
+    else:
+        raise AssertionError("no context served a second time")
+    assert asked == asked[:1] and set(pages) == {pages[0]}
+
+
+def test_what_a_context_keeps_is_for_its_own_kind_alone(browser):
+    """Another site of that name, in a window of that size, is asked for all its files, and sees none of MiniWoB's."""
+    browser.open("click-test", 1)
+    _, context = _evaluate(browser, "0")
+    asked = []
+
+    async def site(scope, receive, send):
+        asked.append(scope["path"])
+        kind, body = b"text/html", b"<body><script src=/core/core.js></script>"
+        if scope["path"] == "/core/core.js":
+            kind, body = b"text/javascript", b"document.body.append('mine')"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": body})
+
+    other = BrowserHandle(browser.handle.options)
+    try:
+        for _ in range(4):
+            asked.clear()
+            assert other.start({HOST: site}, f"http://{HOST}/").endswith("mine")
+            assert "/core/core.js" in asked and other._episode.lease.context is not context
+    finally:
+        other.close()
+
+
+def test_only_what_is_the_same_for_everybody_may_be_kept():
+    def kept(site, path):
+        told = []
+
+        async def send(message):
+            told.append(message)
+
+        asyncio.run(site({"type": "http", "method": "GET", "path": path}, None, send))
+        return told[0]["status"], dict(told[0]["headers"])[b"cache-control"]
+
+    site, library = Site("click-test", 1), shell().files
+    assert kept(site, "/miniwob/click-test.html") == (200, b"no-store")
+    assert kept(site, "/nothing.js") == kept(library, "/miniwob/click-test.html") == (404, b"no-store")
+    assert kept(site, "/core/core.js") == kept(library, "/core/core.js") == (200, b"max-age=31536000, immutable")
+    paths = re.findall(r'(?:src|href)="([^"]+)"', shell().html)
+    assert len(paths) > 5 and all(kept(library, path)[0] == 200 for path in paths)
+
+
 def test_wrong_ends_are_worth_nothing_and_end(envs):
     env = envs["train"]
     text, _ = env.reset(options={"task_id": "train/click-test-2/1"})
@@ -156,7 +232,7 @@ def test_calls_after_the_end_do_nothing(envs):
 
 def test_a_page_serves_its_task_and_no_other():
     site = Site("click-test", 1)
-    assert b"thinkactMiniwob" in site.read("/miniwob/click-test.html")
+    assert b"&quot;seed&quot;: 1," in site.read("/miniwob/click-test.html") and site.read("/core/core.js")
     for path in ("/miniwob/click-button.html", "/../environment.py", "/miniwob/../../registration.py", "/", "/nothing"):
         assert site.read(path) is None, path
 

@@ -22,6 +22,7 @@ from typing import Any
 from thinkact.tools.browser.driver import Browser, Context, Session
 from thinkact.tools.browser.server import COOKIE, Server, Shell, new_token
 from thinkact.tools.browser.tab import Tab
+from thinkact.tools.browser.types import ASGIApp
 
 #: Episodes that may make one Chromium work at the same time; more wait for their turn.
 ACTIVE = 4
@@ -33,6 +34,11 @@ PATIENCE = 0.5
 WASH = 10.0
 #: Seconds without work after which the browser counts as idle.
 IDLE = 0.02
+#: The first empties Chromium's cache, the second that of the process which draws.
+_EMPTY_CACHES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("Network.clearBrowserCache", {}),
+    ("Network.setCacheDisabled", {"cacheDisabled": True}),
+)
 #: Where the mouse is when a page is opened first. It stays somewhere through every page that a tab opens, so that a new
 #: tab has it at this place as well.
 CORNER = (0, 0)
@@ -44,12 +50,14 @@ class Window:
 
     Attributes:
         script: What runs in every page of theirs before its own scripts.
+        keeps: What answers the files that stay in their caches from episode to episode; None keeps nothing.
     """
 
     width: int
     height: int
     headful: bool
     script: str
+    keeps: ASGIApp | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,7 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     await asyncio.gather(*(page.close() for page in context.pages if page is not tab.page))
     tab.renew()
     deadline = time.monotonic() + WASH
-    place, shell = lease.place, lease.place.shell
+    place, shell = lease.place, None if lease.window.keeps else lease.place.shell
     again = Lease(lease.chromium, lease.window, context, tab, place, new_token(), lease.uses + 1)
     for url in sorted(tab.kept) or ([] if shell else [f"http://{hosts[0]}/"]):
         # Without an episode every site answers with the same empty page, which runs nothing.
@@ -209,9 +217,7 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     await asyncio.gather(
         send("Page.resetNavigationHistory"),
         tab.page.mouse.move(*CORNER),
-        send("Network.clearBrowserCache"),
-        # This empties the cache inside the process that draws.
-        send("Network.setCacheDisabled", {"cacheDisabled": True}),
+        *(send(*each) for each in _EMPTY_CACHES if not lease.window.keeps),
         *(send("Storage.clearDataForOrigin", {"origin": f"http://{host}", "storageTypes": "all"}) for host in hosts),
     )
     await context.add_cookies(passes(again.token, place.hosts))  # with everything else they were cleared

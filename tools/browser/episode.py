@@ -68,7 +68,8 @@ class Episode(Tabs):
         """
         script = f"{_clock_and_chance(now, seed)}\n{init_script or ''}"
         place = Place(tuple(sites), shell)
-        lease = await host.lease(Window(options.width, options.height, options.headful, script), place)
+        keeps = shell.files if shell is not None else None
+        lease = await host.lease(Window(options.width, options.height, options.headful, script, keeps), place)
         episode = cls(host, lease, options, sites)
         try:
             async with lease.chromium.turns:
@@ -107,7 +108,7 @@ class Episode(Tabs):
             await self.lease.context.add_cookies(passes(self.lease.token, missing))
         deadline = self.deadline()
         async with asyncio.timeout(self.options.action_timeout):
-            if place.shell is not None and waits.shell == place.shell:
+            if place.shell is not None and place.shell.files is None and waits.shell == place.shell:
                 await tab.fill()
                 while (tab.busy or self.visit.in_flight) and self.visit.fault is None:
                     await self._news(deadline)  # a look before that would have to be taken again

@@ -53,8 +53,9 @@ class BrowserHandle:
             init_script: JavaScript that runs in every page before its own.
             seed: Of ``Math.random`` in the pages.
             first: An action (its name and arguments, as for :meth:`act`) to do before the page is looked at.
-            shell: A page of the first site that ``url``, its ``/``, can be fetched into. A context that waits there
-                for this episode is quicker; whether there is one makes no difference otherwise.
+            shell: A page of the first site that ``url``, its ``/``, can be fetched into, or one that has the files
+                of any ``url`` there ready. A context that waits there for this episode is quicker; whether there is
+                one makes no difference otherwise.
 
         Returns:
             The page as text, as :meth:`observe` does.
@@ -71,7 +72,7 @@ class BrowserHandle:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.netloc not in sites:
             raise ValueError(f"{url!r} is on none of the sites: {', '.join(sites)}.")
-        if shell is not None and url != f"http://{shell.host}/":
+        if shell is not None and shell.files is None and url != f"http://{shell.host}/":
             raise ValueError(f"{url!r} is not where the shell is: http://{shell.host}/.")
         self.close()
         for last in (False, False, True):

@@ -28,20 +28,26 @@ def new_token() -> str:
 
 @dataclass(frozen=True)
 class Shell:
-    """A page without content that a site's first page is fetched into, by soft navigation, instead of being loaded.
+    """A page without content on which a context waits for the next episode.
 
-    A context waits on it for the next episode. Its script fetches what is at the page's address, and puts it in place,
-    when it hears ``popstate``; until then it draws nothing from clock and chance and keeps nothing.
+    There are two kinds. The first page of an episode is fetched into one without ``files``, by soft navigation, instead
+    of being loaded: its script fetches what is at the page's address, and puts it in place, when it hears
+    ``popstate``; until then it draws nothing from clock and chance and keeps nothing. One with ``files`` is where a new
+    context begins, and the first page is loaded in its place: what both need is there already, and compiled. It stays
+    in the context's caches from episode to episode.
 
     Attributes:
         host: The site's.
         html: The page, at ``/``.
         policy: Its Content-Security-Policy, which holds for everything that comes into it.
+        files: Answers what it loads, as its site does: with the same bytes in every episode and leave to keep them.
+            All else the site must forbid to be kept.
     """
 
     host: str
     html: str
     policy: str
+    files: ASGIApp | None = None
 
 
 class Visit:
@@ -202,8 +208,12 @@ class Server:
             visit.met[host] = None
         if visit is None or app is None:
             shell = self._shells.get(token)
-            if shell is not None and (shell.host, "/", "GET") == (host, scope["path"], scope["method"]):
+            if shell is None or (shell.host, "GET") != (host, scope["method"]):
+                await _reply(send, 403, "There is nothing here.")
+            elif scope["path"] == "/":
                 await _reply(send, 200, shell.html, "text/html", (b"content-security-policy", shell.policy.encode()))
+            elif shell.files is not None:
+                await shell.files({**scope, "headers": headers}, receive, send)
             else:
                 await _reply(send, 403, "There is nothing here.")
             return
