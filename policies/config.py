@@ -262,6 +262,15 @@ class TrainConfig(Strict):
             raise ValueError("rollout.max_staleness keeps whole copies of the model: it needs shard = 'none'.")
         return self
 
+    @model_validator(mode="after")
+    def _vllm_fits(self) -> TrainConfig:
+        if self.rollout.sampler == "vllm":
+            if self.rl.steps and self.rl.tis_cap is None:
+                raise ValueError("rollout.sampler 'vllm' computes otherwise than the learner: set rl.tis_cap (2).")
+            if self.sample.max_kv_bytes is not None or self.shard == "full":
+                raise ValueError("rollout.sampler 'vllm' knows neither sample.max_kv_bytes nor shard = 'full'.")
+        return self
+
     @property
     def arms(self) -> list[ArmConfig]:
         """The kinds of tasks, each with its own id and all its knobs; ``[env]`` alone where there are no arms."""

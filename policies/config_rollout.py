@@ -70,6 +70,12 @@ class RolloutConfig(Strict):
     shard_tasks: int | None = Field(
         None, ge=1, description="Tasks played together; default all, with several workers an equal part for each."
     )
+    sampler: Literal["hf", "vllm"] = Field(
+        "hf", description="Our own engine, or vLLM (extra 'vllm', a GPU, rl.tis_cap set)."
+    )
+    vllm_memory: float | None = Field(
+        None, gt=0.0, lt=1.0, description="Share of the GPU's memory that vLLM takes; default 0.4."
+    )
     ray_workers: int | None = Field(None, ge=1, description="Play on so many Ray workers (extra 'ray').")
     ray_gpus: float | None = Field(None, gt=0.0, description="GPUs of one Ray worker; default none.")
 
@@ -86,4 +92,10 @@ class RolloutConfig(Strict):
             raise ValueError("ray_gpus is used with ray_workers only.")
         if self.processes is not None and self.ray_workers is not None:
             raise ValueError("processes and ray_workers exclude each other: Ray starts processes of its own.")
+        if self.sampler != "vllm" and self.vllm_memory is not None:
+            raise ValueError("vllm_memory is used with sampler 'vllm' only.")
+        if self.sampler == "vllm":
+            for knob in ("processes", "ray_workers", "max_staleness"):
+                if getattr(self, knob) is not None:
+                    raise ValueError(f"sampler 'vllm' is one engine beside the learner: leave out {knob}.")
         return self

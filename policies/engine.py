@@ -6,58 +6,22 @@ Only tokens that a slot has not seen are prefilled. Prompts that open alike are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thinkact.policies.forwards import Forward, GenericForward, LlamaForward, unwrap
+from thinkact.policies.generation import EngineFull, GenRequest, GenResult, Stop
 from thinkact.policies.kv import Chunk, KVTable
 from thinkact.policies.sampling import SamplingParams, draw
-from thinkact.policies.slots import EngineFull, Slot, Slots, opening
+from thinkact.policies.slots import Slot, Slots, opening
 
 __all__ = ["Engine", "EngineFull", "GenRequest", "GenResult", "Stop"]
 
-Stop = Literal["stop", "length", "context"]
-
 _PREFILL_TOKENS = 2048  # tokens per prefill pass: bounds the activations
-
-
-@dataclass
-class GenRequest:
-    """`new_tokens` are appended to `slot`, then tokens are sampled with a generator seeded by `seed`.
-
-    `params` are this request's own; None takes those of the call. `drawn` tokens were sampled with this seed before:
-    a turn that is sampled in parts is what it would be in one go.
-    """
-
-    slot: int
-    new_tokens: list[int]
-    seed: int = 0
-    params: SamplingParams | None = None
-    drawn: int = 0
-
-
-@dataclass
-class GenResult:
-    """What a request sampled.
-
-    Attributes:
-        tokens: The sampled ids, with the stop token if one was hit.
-        logprobs: Log-probability of each under softmax(logits / temperature) over the whole vocabulary:
-            `top_p` restricts what is drawn and does not renormalise this figure. For temperature 0 it is that
-            of temperature 1. A trainer recomputes the same figure from logits at the same temperature.
-        stop: "stop" (a stop id), "length" (`max_new_tokens`), or "context" (the slot is full).
-        top: For each token the likeliest ones of its place with their log-probabilities, the likeliest first; as
-            many as `params.top_logprobs`.
-    """
-
-    tokens: list[int]
-    logprobs: list[float]
-    stop: Stop
-    top: list[list[tuple[int, float]]] = field(default_factory=list)
 
 
 @dataclass

@@ -336,7 +336,7 @@ class LlamaForward:
             qk = (qk * cos).addcmul_(qk.roll(dim // 2, -1), sin)
             keys, values = chunk.store(table, i, qk[:, heads:], qkv[:, heads + kv :])
             if single:
-                mixed = self._attend_one(qk[:, :heads], keys, values, mask)
+                mixed = self._attend_one(qk[:, :heads], *chunk.attend(table, i), mask)
             else:
                 mixed = self._attend(chunk, qk[:, :heads], keys, values, wide)
             if i == self.layers - 1:  # what follows is only needed where logits are
@@ -347,17 +347,19 @@ class LlamaForward:
         return self.head(self._norm(x))
 
     def _attend_one(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """One query per row. q (B, H, D), keys and values (B, KV, T, D), mask (B, 1, T) to (B, H * D).
+        """One query per row. q (B, H, D), keys and values (B or more, KV, T, D), mask (B, 1, T) to (B, H * D).
 
         Two products over all rows: on a CPU the attention kernel takes several times as long for one query.
         """
-        batch, _, reach, dim = keys.shape
+        rows, batch, reach, dim = len(q), *(keys.shape[i] for i in (0, 2, 3))
+        if batch > rows:
+            q = F.pad(q, (0, 0, 0, 0, 0, batch - rows))
         keys, values = keys.reshape(-1, reach, dim), values.reshape(-1, reach, dim)
         scores = torch.bmm(q.reshape(-1, self.group, dim), keys.transpose(1, 2)).view(batch, -1, reach)
         if mask is not None:
-            scores += mask
+            scores[:rows] += mask
         weights = scores.softmax(-1).view(-1, self.group, reach)
-        return torch.bmm(weights, values).view(batch, -1)
+        return torch.bmm(weights, values).view(batch, -1)[:rows]
 
     def _attend(self, chunk: Chunk, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Any number of queries per row. q (N, H, D), keys and values (B, KV, T, D) to (N, H * D)."""

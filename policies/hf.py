@@ -16,11 +16,14 @@ from thinkact.policies.budgets import Budgets, Effort
 from thinkact.policies.codec import split_thought
 from thinkact.policies.engine import Engine
 from thinkact.policies.episode import Turn
+from thinkact.policies.generation import Sampler
 from thinkact.policies.history import History, Kind, Live
 from thinkact.policies.models import LoadedModel, load_model
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import codec_for
 from thinkact.policies.writing import Writing, write
+
+SamplerName = Literal["hf", "vllm"]
 
 
 @dataclass
@@ -63,11 +66,15 @@ class HFPolicy:
         budget: Tokens of context from which the history is shortened, if that is to be before ``max_len``.
         max_summary_tokens: Budget of one summary; by default ``max_new_tokens``.
         dtype: Of inference; the trainer's weights stay as they are.
+        sampler: ``"hf"``, our own engine, or ``"vllm"``, which wants a GPU and the extra of that name; see
+            :class:`~thinkact.policies.vllm_engine.VLLMEngine`.
+        vllm_memory: Share of the GPU's memory that vLLM takes.
         codec: How conversations are framed; see :func:`~thinkact.policies.templates.codec_for`.
         name: Name in episodes and on the leaderboard; by default the model's.
 
     Raises:
-        ValueError: On an unknown ``history`` or ``effort``, or budgets that do not go together.
+        ValueError: On an unknown ``history``, ``effort`` or ``sampler``, or options that do not go together.
+        VLLMMissing: vLLM is asked for and not installed, or there is no GPU.
         TemplateRefused: The model's chat template cannot be rendered turn by turn; the message says where it parts.
     """
 
@@ -88,6 +95,8 @@ class HFPolicy:
         budget: int | None = None,
         max_summary_tokens: int | None = None,
         codec: Literal["auto", "chatml", "template"] = "auto",
+        sampler: SamplerName = "hf",
+        vllm_memory: float | None = None,
         name: str | None = None,
     ) -> None:
         self.budgets = Budgets.of(max_new_tokens, thought=max_thought_tokens, episode=max_episode_tokens, effort=effort)
@@ -97,6 +106,8 @@ class HFPolicy:
             "dtype": dtype,
             "budget": budget,
             "codec": codec,
+            "sampler": sampler,
+            "vllm_memory": vllm_memory,
         }
         if budget is not None and history == "cut":
             raise ValueError("budget says when a history is shortened: give history='drop' or 'summarize' with it.")
@@ -105,9 +116,22 @@ class HFPolicy:
         self.name = name or self.loaded.name
         self.temperature = temperature
         self.max_slots = max_slots
-        self.engine = Engine(
-            self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype, max_kv_bytes=max_kv_bytes
-        )
+        self.engine: Sampler
+        if sampler == "vllm":
+            from thinkact.policies.vllm_engine import VLLMEngine
+
+            if max_kv_bytes is not None:
+                raise ValueError("vLLM has its own keys and values: give vllm_memory instead of max_kv_bytes.")
+            share = {} if vllm_memory is None else {"memory": vllm_memory}
+            self.engine = VLLMEngine(self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype, **share)
+        elif sampler != "hf":
+            raise ValueError(f"sampler must be 'hf' or 'vllm', not {sampler!r}.")
+        elif vllm_memory is not None:
+            raise ValueError("vllm_memory is used with sampler='vllm' only.")
+        else:
+            self.engine = Engine(
+                self.loaded.model, max_slots=max_slots, max_len=max_len, dtype=dtype, max_kv_bytes=max_kv_bytes
+            )
         self.max_summary_tokens = max_summary_tokens or max_new_tokens
         forced = 0 if self.budgets.thought is None else len(self.codec.thought_end)
         self.history = History(

@@ -12,6 +12,20 @@ import torch
 from torch import Tensor
 
 
+def few_lengths(length: int) -> int:
+    """Round a number of tokens up to one of few: multiples of 64 up to 512, of 128 up to 1024, and so on."""
+    step = 64
+    while length > 8 * step:
+        step *= 2
+    return -(-length // step) * step
+
+
+def few_rows(rows: int) -> int:
+    """Round a number of rows up to one of few: 1, 2, 3, 4, 6, 8, 12, 16, 24, and so on."""
+    power = 1 << max(0, rows - 1).bit_length()
+    return power if rows * 4 > power * 3 or power < 4 else power * 3 // 4
+
+
 class KVTable:
     """Keys and values of all layers: per layer two tensors of shape (rows, heads, capacity, head_dim).
 
@@ -89,8 +103,10 @@ class Chunk:
         positions: int64 (N,), the position of each token in its row.
         owners: int64 (N,), the table row of each token.
         last: int64 (B,), the packed index of every row's last token.
-        reach: T, how many keys the longest row has after this chunk.
+        reach: T, how many keys the longest row has after this chunk; some more where that makes for few shapes.
         width: S, the largest count.
+        attended: Rows, from the first on, that a pass may attend to in place of B, where that makes for few shapes;
+            what comes of the others is of no use.
         mask: (B, 1, S, T) in the table's dtype, 0 or -inf; None where a single step masks nothing.
     """
 
@@ -123,12 +139,15 @@ class Chunk:
         contiguous = list(rows) == list(range(rows[0], rows[0] + len(rows)))
         self.select: slice | Tensor = slice(rows[0], rows[0] + len(rows)) if contiguous else row
         even = self.width == 1 and min(starts) == max(starts)
-        # bf16 products on a CPU copy their operands unless these are contiguous: attending some masked keys
-        # at the end of the table is cheaper than the copy. Where it is not, few lengths make for few kernels.
+        self.attended = self.batch
+        # oneDNN compiles a product of bf16 for every shape, and keeps up to 1024 of them of 0.6 MB: few shapes.
         if self.width == 1 and table.dtype == torch.bfloat16 and device.type == "cpu":
+            # It copies operands that are not contiguous: attending some masked keys at the table's end costs less.
             whole = self.reach * 5 >= table.capacity * 3
-            reach = table.capacity if whole else min(table.capacity, -(-self.reach // 64) * 64)
+            reach = table.capacity if whole else min(table.capacity, few_lengths(self.reach))
             even, self.reach = even and self.reach == reach, reach
+            if contiguous:
+                self.attended = min(few_rows(self.batch), table.rows - rows[0])
         self.mask = None if even else self.causal_mask()
 
     def causal_mask(self, window: int | None = None) -> Tensor:
@@ -160,3 +179,11 @@ class Chunk:
         k.transpose(1, 2).index_put_((self.owners, self.positions), key)
         v.transpose(1, 2).index_put_((self.owners, self.positions), value)
         return k[self.select, :, : self.reach], v[self.select, :, : self.reach]
+
+    def attend(self, table: KVTable, layer: int) -> tuple[Tensor, Tensor]:
+        """Return the stored keys and values of all rows that may be attended to, (attended, heads, T, head_dim)."""
+        assert isinstance(self.select, slice)
+        rows = slice(self.select.start, self.select.start + self.attended)
+        k, v = table.keys[layer], table.values[layer]
+        assert k is not None and v is not None
+        return k[rows, :, : self.reach], v[rows, :, : self.reach]

@@ -125,7 +125,7 @@ def build_tiny(
         eos_token_id=tokenizer.get_vocab()[IM_END],
         pad_token_id=tokenizer.get_vocab()[END_OF_TEXT],
     )
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
         model: Any = LlamaForCausalLM(config)
     return LoadedModel(model.eval(), tokenizer, "tiny")
@@ -139,7 +139,7 @@ def save_model(loaded: LoadedModel, path: str | Path) -> Path:
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         work.chmod(0o755)
-        with _quiet():
+        with quiet():
             loaded.model.save_pretrained(work)
             loaded.tokenizer.save_pretrained(work)
         if target.exists():
@@ -205,7 +205,7 @@ def _smollm2_folder() -> Path:
         return target
     try:
         # The converter's progress bar knows no switch.
-        with _quiet(), contextlib.redirect_stderr(io.StringIO()):
+        with quiet(), contextlib.redirect_stderr(io.StringIO()):
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             source = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
             settings = source.config.to_dict()
@@ -238,7 +238,7 @@ def _resolve(name: str) -> Path:
 def _fetched(name: str) -> Path:
     """The folder of a repository in the Hugging Face cache, fetched if there is a network."""
     try:
-        with _quiet():
+        with quiet():
             try:
                 found = Path(snapshot_download(name, local_files_only=True))
                 if any(f for pattern in _WEIGHTS for f in found.glob(pattern)):
@@ -258,7 +258,7 @@ def _fetched(name: str) -> Path:
 
 def _read(source: Path, *, dtype: torch.dtype, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
-        with torch.random.fork_rng(devices=[]), _quiet():
+        with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(seed)
             tokenizer = AutoTokenizer.from_pretrained(source)
             model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
@@ -289,7 +289,7 @@ def _check_codec(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and no warnings from the loading libraries; settings are put back."""
     switches: Any = hf_logging  # untyped
     verbosity, bars = switches.get_verbosity(), switches.is_progress_bar_enabled()

@@ -10,14 +10,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from thinkact.policies.kv import KVTable
+from thinkact.policies.generation import EngineFull
+from thinkact.policies.kv import KVTable, few_lengths, few_rows
 
-_GROWTH = 64  # table lengths are multiples of this
 _MIN_PREFIX = 16  # shorter shared openings are not worth a pass of their own
-
-
-class EngineFull(RuntimeError):
-    """Every slot is taken: close one, or build the engine with more `max_slots`."""
 
 
 @dataclass
@@ -231,13 +227,11 @@ class Slots:
 
     def _capacity(self, length: int) -> int:
         """Return the table's length once it holds rows of `length` tokens."""
-        return max(1, self.table.capacity, min(-(-length // _GROWTH) * _GROWTH, self.max_len))
+        return max(1, self.table.capacity, min(few_lengths(length), self.max_len))
 
     def _reserve(self, rows: int, length: int) -> None:
         """Make room for `rows` rows of `length` tokens, as far as memory allows."""
-        if rows > self.table.rows:
-            rows = max(rows, self.table.rows * 3 // 2)
-        rows = min(max(rows, self.table.rows), self.room(length))
+        rows = min(max(few_rows(rows), self.table.rows), self.room(length))
         for index in self._at[rows:]:
             self._evict(self.all[index])
         self.table.resize(rows, self._capacity(length) if length else self.table.capacity)

@@ -77,8 +77,10 @@ def check_devices(config: TrainConfig, ranks: Ranks) -> None:
     """Refuse what several devices cannot do.
 
     Raises:
-        RunError: Batches are to be played elsewhere.
+        RunError: Batches are to be played elsewhere, or with vLLM.
     """
+    if ranks.size > 1 and config.rollout.sampler == "vllm":
+        raise RunError(f"rollout.sampler = 'vllm' is one engine on one GPU, and there are {ranks.size} devices.")
     if ranks.size > 1 and (config.rollout.ray_workers is not None or config.rollout.processes is not None):
         raise RunError(
             f"Each of {ranks.size} devices plays its own part of a batch: leave out rollout.ray_workers and "
@@ -101,4 +103,6 @@ def policy_options(config: TrainConfig) -> dict[str, Any]:
         "budget": sample.budget,
         "max_summary_tokens": sample.max_summary_tokens,
         "codec": config.model.codec,
+        "sampler": config.rollout.sampler,
+        "vllm_memory": config.rollout.vllm_memory,
     }

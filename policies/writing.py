@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from thinkact.policies.codec import in_thought
-from thinkact.policies.engine import Engine, GenRequest, GenResult
+from thinkact.policies.generation import GenRequest, GenResult, Sampler
 from thinkact.policies.sampling import SamplingParams
 from thinkact.policies.templates import Codec
 
@@ -89,7 +89,7 @@ class Writing:
         self.forced = [at for at in self.forced if at < len(self.tokens)]
 
 
-def write(engine: Engine, writings: Sequence[Writing]) -> None:
+def write(engine: Sampler, writings: Sequence[Writing]) -> None:
     """Sample turns to their ends, all in one batch."""
     while live := [each for each in writings if not each.stop]:
         results = engine.generate([each.request() for each in live], SamplingParams())

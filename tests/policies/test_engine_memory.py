@@ -3,6 +3,7 @@
 And what it tells of itself: whether its weights are still the trainer's.
 """
 
+import ctypes
 import random
 
 import pytest
@@ -132,6 +133,27 @@ def test_a_fork_without_room_is_computed_when_it_is_asked_for(model):
 def test_an_episode_larger_than_the_limit_is_refused_at_once(model):
     with pytest.raises(ValueError, match=rf"max_len=192 tokens takes {MAX_LEN * TOKEN} bytes.*lower max_len to 191"):
         Engine(model, max_len=MAX_LEN, dtype=torch.float32, max_kv_bytes=MAX_LEN * TOKEN - 1)
+
+
+def test_batches_of_all_sizes_make_do_with_few_kernels(model, capfd):
+    """OneDNN keeps up to 1024 compiled products of 0.6 MB: one for every number of rows and of keys, if one lets it."""
+    rng = random.Random(9)
+    engine = Engine(model, max_slots=24, max_len=MAX_LEN, dtype=torch.bfloat16)
+    params = SamplingParams(max_new_tokens=2)
+    with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON_CREATION):
+        for length in (30, 180):  # rows of 64 and 192 tokens
+            prompt = draw(rng, length, length)
+            for batch in range(1, 25):
+                slots = [engine.open() for _ in range(batch)]
+                engine.generate([GenRequest(slot, prompt) for slot in slots], params)
+                for slot in slots:
+                    engine.close(slot)
+        ctypes.CDLL(None).fflush(None)
+    made = [line for line in capfd.readouterr().out.splitlines() if "primitive,create:" in line and ",matmul," in line]
+    if not made:
+        pytest.skip("this processor has no products of bf16 for oneDNN to compile")
+    # 1, 2, 3, 4, 6, 8, 12, 16 and 24 rows, 2 lengths, 2 products; with all 24 numbers of rows it would be 96.
+    assert len([line for line in made if "cache_miss" in line]) <= 9 * 2 * 2
 
 
 @pytest.mark.parametrize("fused", [True, False])
