@@ -36,6 +36,7 @@ from browser_soak import soak
 from sandbox_parts import machine
 
 import thinkact
+from thinkact.envs.miniwob.env import numbered_task
 from thinkact.tools.browser import BrowserHandle, find_chrome
 
 TASKS = (
@@ -120,25 +121,21 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def miniwob(steps: int, screenshots: bool) -> dict[str, Any]:
     """Random clicks, so that the same is done here and beside it."""
-    env = opened("thinkact/MiniWoB-v0", tasks="all", max_turns=1000, render_mode="rgb_array" if screenshots else None)
-    hidden = opened("thinkact/MiniWoB-v0", tasks="all", split="hidden", max_turns=1000, render_mode="rgb_array")
+    how = {"tasks": "all", "max_turns": 1000, "render_mode": "rgb_array" if screenshots else None}
+    envs = {split: opened("thinkact/MiniWoB-v0", split=split, **how) for split in ("train", "hidden")}
     resets, stepped, meter = [], [], Meter()
     rng = random.Random(0)
-    env.reset(seed=0)  # the browser starts here
-    for number, name in [(number, name) for number in range(ROUNDS) for name in TASKS]:
-        try:
-            chosen, task_id = env, f"train/{name}/{number}"
-            env._build_task(task_id)
-        except KeyError:
-            chosen, task_id = hidden, f"hidden/{name}/{2000000 + number}"
-        milliseconds, (text, _) = clock(lambda env=chosen, task_id=task_id: env.reset(options={"task_id": task_id}))
+    envs["train"].reset(seed=0)  # the browser starts here
+    for task_id in [numbered_task(name, number) for number in range(ROUNDS) for name in TASKS]:
+        env = envs[task_id.partition("/")[0]]
+        milliseconds, (text, _) = clock(lambda env=env, task_id=task_id: env.reset(options={"task_id": task_id}))
         resets.append(milliseconds)
         for _ in range(steps):
             found = re.findall(r"(?:button|textbox|checkbox|link|radio|text) \[(e\d+)\]", text)
-            name_, arguments = ("click", {"ref": rng.choice(found)}) if found else ("wait", {})
-            action = json.dumps({"name": name_, "arguments": arguments})
+            name, arguments = ("click", {"ref": rng.choice(found)}) if found else ("wait", {})
+            action = json.dumps({"name": name, "arguments": arguments})
 
-            def step(env: Env = chosen, action: str = action) -> Any:
+            def step(env: Env = env, action: str = action) -> Any:
                 result = env.step(action)
                 if screenshots and not (result[2] or result[3]):
                     env.render()
@@ -149,8 +146,8 @@ def miniwob(steps: int, screenshots: bool) -> dict[str, Any]:
             stepped.append(milliseconds)
             if terminated or truncated:
                 break
-    env.close()
-    hidden.close()
+    for env in envs.values():
+        env.close()
     return {
         "reset_ms": spread(resets),
         "step_ms": spread(stepped),

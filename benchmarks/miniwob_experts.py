@@ -12,10 +12,11 @@ import json
 import sys
 from typing import Any
 
-from thinkact.envs import Conversation, Message
+from browser_parts import play
+
 from thinkact.envs.conformance import RULES, Subject
 from thinkact.envs.miniwob import catalogue
-from thinkact.envs.miniwob.env import SEEDS, MiniWoBEnv
+from thinkact.envs.miniwob.env import MiniWoBEnv, numbered_task
 from thinkact.envs.types import SPLITS
 
 
@@ -30,16 +31,15 @@ def table() -> str:
 
 def played(env: MiniWoBEnv, task_id: str) -> tuple[float, int]:
     """Return the expert's score and turns."""
-    text, info = env.reset(options={"task_id": task_id})
-    expert = env.expert()
-    conversation = Conversation("bench", "", task_id, 0, info["tools"], [Message("user", text)])
-    turns, ended = 0, False
-    while not ended:
-        action = expert.act([conversation])[0].text
-        text, _, terminated, truncated, info = env.step(action)
-        conversation.messages += [Message("assistant", action), Message("tool", text)]
-        turns, ended = turns + 1, terminated or truncated
-    return float(info["score"]), turns
+    scores: list[float] = []
+
+    def step(action: str) -> Any:
+        result = env.step(action)
+        scores.append(float(result[4]["score"]))
+        return result
+
+    play(env, *env.reset(options={"task_id": task_id}), step)
+    return scores[-1], len(scores)
 
 
 def contract() -> int:
@@ -75,11 +75,10 @@ def main() -> int:
     failed: list[str] = []
     longest: dict[str, int] = {}
     for name in names:
-        split, first = ("hidden", 2 * SEEDS) if name in catalogue.HIDDEN else ("train", 0)
         for seed in range(options.seeds):
-            task_id = f"{split}/{name}/{first + seed}"
+            task_id = numbered_task(name, seed)
             try:
-                score, turns = played(envs[split], task_id)
+                score, turns = played(envs[task_id.partition("/")[0]], task_id)
             except Exception as error:  # a script that finds nothing to do is a finding, not the end
                 failed.append(f"{task_id}: {str(error).splitlines()[0][:200]}")
                 continue

@@ -204,6 +204,12 @@ class MiniWoBEnv(ToolEnv[_Hidden]):
             return np.asarray(image.convert("RGB"))
 
 
+def numbered_task(name: str, number: int) -> str:
+    """Return the id of an instance of a task, in the split that has it: ``hidden``, or else ``train``."""
+    split: Split = "hidden" if name in catalogue.HIDDEN else "train"
+    return f"{split}/{name}/{_FIRST_SEED[split] + number}"
+
+
 def chosen_tasks(tasks: str | Sequence[str], split: Split) -> tuple[str, ...]:
     """Return the names that a knob asks for, within a split.
 

@@ -70,27 +70,19 @@ def slide(hand: Hand, nth: int, now: int, wanted: int, low: int, high: int) -> T
     yield from hand.press(*(["ArrowRight"] * (wanted - now) if wanted >= now else ["ArrowLeft"] * (now - wanted)))
 
 
-def shown_number(hand: Hand, nth: int = 0) -> int:
-    """Return the ``nth`` number that stands alone on the page."""
-    found = [each for each in hand.page.lines if re.fullmatch(r'\s*(?:- )?(?:\w+ \[e\d+\] )?"?(-?\d+)"?', each)]
-    match = re.search(r'(-?\d+)"?$', found[nth])
-    assert match is not None
-    return int(match[1])
-
-
 @script("use-slider")
 def use_slider(hand: Hand) -> Turns:
     """Move a slider whose ends are not shown: walk in pages, then in steps."""
     wanted = int(hand.found(r"Select (-?\d+) with")[0])
     yield from hand.click(hand.page.one("", lambda name: "slider handle" in name))
-    while (now := shown_number(hand)) != wanted:
+    while (now := hand.number()) != wanted:
         # A page is a fifth of the way between the ends, as far as is known of it: try, and see what it did.
         up = wanted > now
         yield from hand.press("PageUp" if up else "PageDown")
-        step = abs(shown_number(hand) - now)
+        step = abs(hand.number() - now)
         if step > abs(wanted - now) or not step:
             yield from hand.press("PageDown" if up and step else "PageUp" if step else "Shift")
-            now = shown_number(hand)
+            now = hand.number()
             yield from hand.press(*(["ArrowRight" if wanted > now else "ArrowLeft"] * abs(wanted - now)))
     yield from hand.submit()
 
@@ -100,7 +92,7 @@ def use_sliders(hand: Hand) -> Turns:
     """Move three sliders from 0 to 20."""
     wanted = [int(each) for each in hand.found(r"\[(\d+),(\d+),(\d+)\]")]
     for nth, number in enumerate(wanted):
-        yield from slide(hand, nth, shown_number(hand, nth), number, 0, 20)
+        yield from slide(hand, nth, hand.number(nth), number, 0, 20)
     yield from hand.submit()
 
 
@@ -108,7 +100,7 @@ def use_sliders(hand: Hand) -> Turns:
 def slider_and_box(hand: Hand) -> Turns:
     """Move a slider, tick a box, submit."""
     number, box = hand.found(r"Select (-?\d+) with the slider, click the (\d)")
-    yield from slide(hand, 0, shown_number(hand), int(number), -10, 10)
+    yield from slide(hand, 0, hand.number(), int(number), -10, 10)
     yield from hand.call("check", ref=hand.page.one("checkbox", nth=int(box) - 1).ref, checked=True)
     yield from hand.submit()
 
@@ -158,7 +150,7 @@ def pick_date(hand: Hand, field: Element, year: int, month: int, day: int) -> Tu
 def odd_or_even(hand: Hand) -> Turns:
     """Say of three numbers whether they are odd."""
     for nth in range(3):
-        odd = shown_number(hand, nth) % 2 == 1
+        odd = hand.number(nth) % 2 == 1
         yield from hand.click(hand.page.one("button", "Odd" if odd else "Even", nth))
     yield from hand.submit()
 
@@ -166,13 +158,13 @@ def odd_or_even(hand: Hand) -> Turns:
 @script("find-greatest")
 def find_greatest(hand: Hand) -> Turns:
     """Turn over every card, then choose the greatest."""
-    cards = [each for each in hand.page.all("button") if each.name != "Submit"]
+
+    def cards() -> list[Element]:
+        return hand.page.all("button", lambda name: name != "Submit")
+
     seen: list[int] = []
-    for nth in range(len(cards)):
-        current = [each for each in hand.page.all("button") if each.name != "Submit"]
-        yield from hand.click(current[nth])
-        turned = [each for each in hand.page.all("button") if each.name != "Submit"][nth]
-        seen.append(int(re.sub(r"\D", "", turned.name)))
-    current = [each for each in hand.page.all("button") if each.name != "Submit"]
-    yield from hand.click(current[seen.index(max(seen))])
+    for nth in range(len(cards())):
+        yield from hand.click(cards()[nth])
+        seen.append(int(re.sub(r"\D", "", cards()[nth].name)))
+    yield from hand.click(cards()[seen.index(max(seen))])
     yield from hand.submit()

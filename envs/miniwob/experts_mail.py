@@ -8,10 +8,6 @@ from thinkact.envs.miniwob.reading import Hand, Turns
 from thinkact.envs.miniwob.scripts import script
 
 
-def _open(hand: Hand, sender: str) -> Turns:
-    yield from hand.click(sender)
-
-
 def _reply(hand: Hand, text: str) -> Turns:
     yield from hand.click("Reply")
     yield from hand.fill(hand.page.one("textbox"), text)
@@ -45,10 +41,10 @@ def email(hand: Hand) -> Turns:
     elif "star icon" in hand.goal:
         yield from _mark(hand, sender, "star")
     elif "reply" in hand.goal:
-        yield from _open(hand, sender)
+        yield from hand.click(sender)
         yield from _reply(hand, hand.quoted()[0])
     else:
-        yield from _open(hand, sender)
+        yield from hand.click(sender)
         yield from _forward(hand, hand.found(r"forward that email to (\w+)")[0])
 
 
@@ -61,7 +57,7 @@ def email_forward_worded(hand: Hand) -> Turns:
     said = re.search(r"(?:by|from) (\w[\w-]*)|(\w[\w-]*) (?:sent|wants his)", hand.goal)
     sender = senders[0] if len(senders) == 1 or said is None else str(said[1] or said[2])
     known = [name for name in names if name != sender and not re.search(rf"^{name}\b(?! is| wants)", hand.goal)]
-    yield from _open(hand, sender)
+    yield from hand.click(sender)
     yield from _forward(hand, known[-1])
 
 

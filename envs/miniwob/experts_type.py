@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from thinkact.envs.miniwob.reading import Hand, Turns
+from thinkact.envs.miniwob.reading import Hand, Turns, bare
 from thinkact.envs.miniwob.scripts import script
 
 #: What the page calls its colours, as it writes them in a field.
@@ -94,8 +94,7 @@ def find_word(hand: Hand) -> Turns:
     text = next(
         line for line in hand.page.lines if len(line.split()) > 5 and "textbox" not in line and "URL" not in line
     )
-    words = re.sub(r'^\s*(?:- )?(?:\w+ \[e\d+\] )?"?', "", text).rstrip('"').split()
-    yield from _write(hand, re.sub(r"[^A-Za-z]", "", words[int(nth) - 1]))
+    yield from _write(hand, re.sub(r"[^A-Za-z]", "", bare(text).split()[int(nth) - 1]))
 
 
 @script("copy-paste")
@@ -154,7 +153,7 @@ def algebra(hand: Hand) -> Turns:
 @script("text-transform")
 def text_transform(hand: Hand) -> Turns:
     """Write slanted letters as they are."""
-    letters = re.findall(r'^\s*(?:- )?(?:\w+ \[e\d+\] )?"?(\w)"?$', hand.page.text, re.MULTILINE)
+    letters = [text for text in map(bare, hand.page.lines) if re.fullmatch(r"\w", text)]
     yield from _write(hand, "".join(letters))
 
 
@@ -177,7 +176,7 @@ def read_table_twice(hand: Hand) -> Turns:
 
 def _row(hand: Hand, key: str) -> str:
     for line in hand.page.lines:
-        cells = [re.sub(r'^(?:- )?(?:\w+ \[e\d+\] )?"?|"$', "", cell.strip()) for cell in line.split(" | ")]
+        cells = [bare(cell) for cell in line.split(" | ")]
         if len(cells) == 2 and cells[0] == key:
             return cells[1]
     raise LookupError(f"no row {key!r} on the page:\n{hand.page.text}")
@@ -264,8 +263,6 @@ def generate_number(hand: Hand) -> Turns:
 
     while True:
         yield from hand.click("Generate", "button")
-        found = re.search(r'^\s*(?:- )?(?:\w+ \[e\d+\] )?"?(\d+)"?$', hand.page.text, re.MULTILINE)
-        assert found is not None
-        if fits(int(found[1])):
+        if fits(hand.number()):
             break
     yield from hand.submit()

@@ -11,20 +11,20 @@ from thinkact.envs.miniwob.scripts import script
 _EDITOR_STYLES = {"bold": "Control+b", "italics": "Control+i", "underlined": "Control+u"}
 
 
-def _minutes(text: str) -> int:
-    hours, minutes = re.findall(r"(\d+)h (\d+)m", text)[0]
-    return 60 * int(hours) + int(minutes)
+def _book(hand: Hand, start: str, *, by_price: bool, most: bool = False) -> Turns:
+    """Click the cheapest or shortest, or the dearest or longest, of what is offered on buttons that start so."""
+    offers = hand.page.all("button", lambda name: name.startswith(start))
+    prices = [int(each.name.split("$")[1]) for each in offers]
+    times = [60 * int(hours) + int(minutes) for hours, minutes in re.findall(r"(\d+)h (\d+)m", hand.page.text)]
+    values = prices if by_price else times
+    yield from hand.click(offers[values.index(max(values) if most else min(values))])
 
 
 @script("buy-ticket")
 def buy_ticket(hand: Hand) -> Turns:
     """Buy the cheapest, dearest, shortest or longest."""
-    offers = hand.page.all("button", lambda name: name.startswith("Book for"))
-    prices = [int(each.name.split("$")[1]) for each in offers]
-    times = [_minutes(text) for text in re.findall(r"\d+h \d+m", hand.page.text)]
-    values = prices if "cost" in hand.goal else times
-    best = max(values) if "longest" in hand.goal or "expensive" in hand.goal else min(values)
-    yield from hand.click(offers[values.index(best)])
+    most = "longest" in hand.goal or "expensive" in hand.goal
+    yield from _book(hand, "Book for", by_price="cost" in hand.goal, most=most)
 
 
 @script("book-flight", "book-flight-nodelay")
@@ -36,16 +36,11 @@ def book_flight(hand: Hand) -> Turns:
     for label, place in (("From:", origin), ("To:", target)):
         field = hand.page.one("textbox|combobox", label)
         yield from hand.fill(field, place)
-        offered = [each for each in hand.page.all("", lambda name, place=place: place in name and "(" in name)]  # type: ignore[misc]
-        yield from hand.click(offered[0])
+        yield from hand.click(hand.page.one("", lambda name, place=place: place in name and "(" in name))  # type: ignore[misc]
     date = hand.page.all("textbox|combobox")[-1]
     yield from pick_date(hand, date, int(year), int(month), int(day))
     yield from hand.click("Search", "button")
-    offers = hand.page.all("button", lambda name: name.startswith("Book flight"))
-    times = [_minutes(text) for text in re.findall(r"\d+h \d+m", hand.page.text)]
-    prices = [int(each.name.split("$")[1]) for each in offers]
-    values = prices if kind == "cheapest" else times
-    yield from hand.click(offers[values.index(min(values))])
+    yield from _book(hand, "Book flight", by_price=kind == "cheapest")
 
 
 @script("order-food")

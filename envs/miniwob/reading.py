@@ -35,6 +35,11 @@ def _plain(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)
 
 
+def bare(line: str) -> str:
+    """Return what a line, or a cell of a table's row, says: without its mark and its quotes."""
+    return re.sub(r'^\s*(?:- )?(?:\w+ \[e\d+\] )?"?|"?\s*$', "", line)
+
+
 @dataclass
 class Page:
     """An observation, read."""
@@ -115,6 +120,10 @@ class Hand:
         if match is None:
             raise LookupError(f"the goal does not match {pattern!r}: {self.goal}")
         return tuple(group or "" for group in match.groups())
+
+    def number(self, nth: int = 0) -> int:
+        """Return the ``nth`` number that stands alone on the page."""
+        return [int(text) for text in map(bare, self.page.lines) if re.fullmatch(r"-?\d+", text)][nth]
 
     def call(self, tool: str, **arguments: object) -> Turns:
         """Call a tool and look at what came of it."""

@@ -15,7 +15,7 @@ import pytest
 from thinkact.envs.conformance import RULES, Subject, play, play_expert, take
 from thinkact.envs.miniwob import catalogue
 from thinkact.envs.miniwob.browser import MiniWobBrowser
-from thinkact.envs.miniwob.env import SEEDS, MiniWoBEnv
+from thinkact.envs.miniwob.env import MiniWoBEnv, numbered_task
 from thinkact.envs.miniwob.experts import SCRIPTS
 from thinkact.envs.miniwob.site import HOST, Site, page_path, pages_folder, shell
 from thinkact.envs.types import SPLITS, EnvironmentFault
@@ -36,7 +36,6 @@ def _lacking():
 
 LACKING = _lacking()
 pytestmark = pytest.mark.skipif(bool(LACKING) and os.environ.get("CI") != "true", reason=LACKING or "nothing lacks")
-FIRST_SEED = {"train": 0, "eval": SEEDS, "hidden": 2 * SEEDS}
 #: Variants of a task share a script, so one of them speaks for it; benchmarks/miniwob_experts.py plays all of them.
 ONE_EACH = sorted({script: name for name, script in reversed(SCRIPTS.items())}.values())[::4]
 
@@ -57,8 +56,8 @@ def browser():
 
 
 def _task(name, seed=0):
-    split = "hidden" if name in catalogue.HIDDEN else "train"
-    return split, f"{split}/{name}/{FIRST_SEED[split] + seed}"
+    task_id = numbered_task(name, seed)
+    return task_id.partition("/")[0], task_id
 
 
 def call(name, **arguments):
