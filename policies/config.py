@@ -238,6 +238,7 @@ class TrainConfig(Strict):
     checkpointing: Literal["none", "selective", "full"] = Field(
         "none", description="What is computed again for backward instead of kept: all but products; whole layers."
     )
+    moments: Literal["fp32", "bf16"] = Field("fp32", description="Of AdamW; in bf16 its state takes half the memory.")
     checkpoint_seconds: float = Field(
         60.0, ge=0.0, description="Least time between checkpoints of a stage; 0 saves after every step."
     )
@@ -253,13 +254,15 @@ class TrainConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _old_weights_are_corrected_for(self) -> TrainConfig:
+    def _old_weights_and_shards_fit(self) -> TrainConfig:
         if self.rollout.max_staleness and self.rl.tis_cap is None:
             raise ValueError(
                 "rollout.max_staleness trains on what older weights sampled: set rl.tis_cap (2 is the usual cap)."
             )
         if self.rollout.max_staleness is not None and self.shard == "full":
             raise ValueError("rollout.max_staleness keeps whole copies of the model: it needs shard = 'none'.")
+        if self.moments == "bf16" and self.shard == "full":
+            raise ValueError("moments = 'bf16' is for whole models: shard = 'full' splits AdamW's own state.")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from thinkact.policies.forwards import Forward, GenericForward, LlamaForward, unwrap
 from thinkact.policies.generation import EngineFull, GenRequest, GenResult, Stop
+from thinkact.policies.heap import give_back
 from thinkact.policies.kv import Chunk, KVTable
 from thinkact.policies.sampling import SamplingParams, draw
 from thinkact.policies.slots import Slot, Slots, opening
@@ -88,6 +89,7 @@ class Engine:
         """Copy the weights and prepare empty slots; tables grow with use."""
         base = unwrap(model)
         self._model, self._taken = model, _versions(model)
+        self._resting = False
         limit = getattr(base.config, "max_position_embeddings", None)
         self.max_slots, self.max_len = max_slots, min(max_len, limit) if limit else max_len
         self.device = next(base.parameters()).device
@@ -169,6 +171,20 @@ class Engine:
         self._taken = _versions(self._model)
         self._forward.refresh()
         self._slots.forget()
+        self._resting = False
+
+    def rest(self) -> None:
+        """Free the inference copy and all keys and values: nothing will be sampled for a while, as while one learns.
+
+        `sync()` brings them back, and so does the next `generate`; both take the weights as they are then. Open slots
+        keep their tokens.
+        """
+        if not self._resting:
+            self._slots.forget()
+            self._table.clear()
+            self._forward.release()
+            self._resting = True
+            give_back()
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[GenRequest], params: SamplingParams) -> list[GenResult]:
@@ -184,6 +200,9 @@ class Engine:
                 nothing to continue from.
         """
         runs, results = self._admit(requests, params)
+        if self._resting:
+            with torch.inference_mode(False):  # what the copy is made of outlives this call
+                self.sync()
         for wave in self._waves(runs):
             self._decode(wave, self._prefill(wave))
         return results

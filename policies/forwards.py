@@ -27,6 +27,10 @@ class Forward(Protocol):
         """Copy the trained weights into the inference copy."""
         ...
 
+    def release(self) -> None:
+        """Free the inference copy, which :meth:`refresh` makes anew."""
+        ...
+
 
 def unwrap(model: nn.Module) -> PreTrainedModel:
     """Return the Hugging Face model inside a peft wrapper, or the model itself."""
@@ -186,7 +190,12 @@ class GenericForward:
                     if name not in dict(self.copy.named_parameters(remove_duplicate=False)):
                         tensor.data = weights[name].clone()
                     else:
-                        tensor.copy_(weights[name])
+                        tensor.data = tensor.data.new_empty(weights[name].shape).copy_(weights[name])
+
+    def release(self) -> None:
+        """Free the inference copy."""
+        for parameter in self.copy.parameters() if self.copy is not None else ():
+            parameter.data = parameter.data.new_empty(0)
 
     def __call__(self, table: KVTable, chunk: Chunk) -> Tensor:
         """See `Forward`."""
@@ -317,6 +326,11 @@ class LlamaForward:
                     _Linear([w[at + "mlp.down_proj.weight"]], self.dtype),
                 )
             )
+
+    def release(self) -> None:
+        """Free the fused copy."""
+        del self.embed, self.head
+        self.stack = []
 
     def _norm(self, x: Tensor) -> Tensor:
         """RMS norm of (N, E) without its weight, which `refresh` folds into the product that follows."""

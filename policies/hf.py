@@ -277,6 +277,14 @@ class HFPolicy:
             raise RuntimeError(f"{len(self._live)} episodes are live; finish them before sync().")
         self.engine.sync()
 
+    def rest(self) -> None:
+        """Free the engine's copy of the weights until :meth:`sync`: the trainer learns meanwhile, and wants the memory.
+
+        An engine of another maker than ours keeps what it has.
+        """
+        if isinstance(self.engine, Engine):
+            self.engine.rest()
+
 
 def _seed(*parts: int | str) -> int:
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()

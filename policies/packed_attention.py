@@ -7,6 +7,7 @@ time of the CPU's flash kernel and of its backward in bf16.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,13 @@ from torch import Tensor
 
 from thinkact.policies.packing import Packed, whole_mask
 
+#: Tokens of a block that are worked on together: less of what lies behind them is computed, and scores stay in a cache.
+_TILE = 128
+
 
 @dataclass(frozen=True)
 class _Part:
-    """A block: its own tokens, those that it sees, and what is added to its scores, (group * own, seen)."""
+    """A block or a part of one: its own tokens, those that it sees, and what is added to its scores, (group * own, seen)."""
 
     own: slice
     seen: list[slice]
@@ -51,11 +55,25 @@ def plan_of(packed: Packed, heads: int, kv: int, dtype: torch.dtype) -> Plan:
             if seen and seen[-1].stop == first:
                 first = seen.pop().start
             seen.append(slice(first, last))
-        shown = whole_mask(block, packed).repeat(heads // kv, 1)
-        mask = torch.zeros(shown.shape, dtype=dtype).masked_fill_(shown.logical_not_(), float("-inf"))
-        parts.append(_Part(slice(at, at + len(mask) * kv // heads), seen, mask))
-        at = parts[-1].own.stop
+        shown = whole_mask(block, packed)
+        own, reach = shown.shape
+        for first in range(0, own, _TILE):
+            last = min(own, first + _TILE)
+            part = shown[first:last, : reach - own + last].repeat(heads // kv, 1)
+            mask = torch.zeros(part.shape, dtype=dtype).masked_fill_(part.logical_not_(), float("-inf"))
+            parts.append(_Part(slice(at + first, at + last), _opening(seen, part.shape[1]), mask))
+        at += own
     return Plan(heads, kv, parts)
+
+
+def _opening(seen: Sequence[slice], count: int) -> list[slice]:
+    """The first tokens of those that are seen."""
+    found = []
+    for at in seen:
+        if count > 0:
+            found.append(slice(at.start, min(at.stop, at.start + count)))
+        count -= at.stop - at.start
+    return found
 
 
 def attend(qkv: Tensor, plan: Plan) -> Tensor:

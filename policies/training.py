@@ -114,6 +114,7 @@ class Trainer:
                 rows = lessons.rows(policy, self._crew) if config.sft.episodes else []
                 evaluations["before"] = self._evaluate(test, "before", policy)
                 if config.sft.episodes:
+                    policy.rest()
                     self._imitate(loaded, rows)
                     policy.sync()
                     evaluations["imitation"] = self._evaluate(test, "imitation", policy)
@@ -230,6 +231,7 @@ class Trainer:
                 values |= course_figures(course, arms.names, order.counts)
                 course.observe([[bool(e.success) for e in scored] for scored in arms.scored(batch.episodes)])
                 learning = time.perf_counter()
+                policy.rest()
                 values |= self._learn(reinforcer, batch, step)
                 now = time.perf_counter()
                 values |= {"learn_seconds": now - learning, "seconds": now - start}
@@ -280,6 +282,7 @@ class Trainer:
             batch_tokens=config.batch_tokens,
             share_prefixes=config.share_prefixes,
             checkpointing=config.checkpointing,
+            moments=config.moments,
             max_grad_norm=config.max_grad_norm,
             temperature=config.sample.temperature,
             turns=turns,

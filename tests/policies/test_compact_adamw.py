@@ -2,11 +2,16 @@
 
 import copy
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [train]: pip install 'thinkact[train]'")
 
 from thinkact.policies.compact_adamw import _PART, CompactAdamW, _rounded  # noqa: E402
+from thinkact.policies.config import ConfigError, make_config  # noqa: E402
+from thinkact.policies.distributed_model import load_optimizer  # noqa: E402
+from thinkact.policies.learner import Learner, Row  # noqa: E402
+from thinkact.policies.models import build_tiny  # noqa: E402
 
 
 def test_rounding_is_to_a_neighbour_and_right_on_average():
@@ -82,3 +87,32 @@ def test_it_goes_on_where_it_stopped():
 def test_weights_in_bf16_are_refused():
     with pytest.raises(TypeError, match="fp32"):
         CompactAdamW([torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))], lr=1e-3)
+
+
+def test_a_learner_goes_on_bit_for_bit_after_a_checkpoint(tmp_path):
+    def learner_and_model():
+        model = build_tiny(["some text"] * 3, vocab_size=300, hidden=32, layers=2, heads=2, seed=1).model
+        return Learner(model, dtype=torch.bfloat16, lr=1e-2, moments="bf16"), model
+
+    rng = np.random.default_rng(0)
+    sampled = np.arange(30) > 9
+    zeros = np.zeros(30, dtype=np.float32)
+    batches = [[Row(rng.integers(300, size=30), sampled, zeros, zeros) for _ in range(3)] for _ in range(4)]
+    whole, wanted = learner_and_model()
+    for number, rows in enumerate(batches):
+        if number == 2:
+            torch.save({"optimizer": whole.optimizer.state_dict(), "weights": wanted.state_dict()}, tmp_path / "kept")
+        whole.sft_step(rows)
+    resumed, found = learner_and_model()
+    kept = torch.load(tmp_path / "kept")
+    found.load_state_dict(kept["weights"])
+    load_optimizer(resumed.optimizer, kept["optimizer"])
+    for rows in batches[2:]:
+        resumed.sft_step(rows)
+    assert all(torch.equal(a, b) for a, b in zip(wanted.parameters(), found.parameters(), strict=True))
+
+
+def test_a_model_that_is_split_keeps_adamws_own():
+    with pytest.raises(ConfigError, match="moments"):
+        make_config(overrides={"moments": "bf16", "shard": "full"})
+    assert make_config(overrides={"moments": "bf16"}).moments == "bf16"
