@@ -6,6 +6,8 @@ import weakref
 
 import pytest
 
+from thinkact.envs.web import look
+from thinkact.envs.web.look.kept import Kept
 from thinkact.envs.web.site import App, Knobs, Page, Site, clock, day, money
 from thinkact.envs.web.store import Allowed, Goal, Store, start_of
 from thinkact.envs.web.visitor import Visitor, ask
@@ -223,6 +225,28 @@ def test_a_message_is_shown_once(site):
     assert ask(site, "GET", "/count/7").headers["Location"] == "/"
     assert "counted 7" in ask(site, "GET", "/").text
     assert "counted 7" not in ask(site, "GET", "/").text
+
+
+def test_a_page_is_the_same_whether_its_template_was_compiled_before_or_is_damaged_or_cannot_be_kept(
+    tmp_path, monkeypatch
+):
+    shown, loaded = [], []
+    load = Kept.load_bytecode
+    monkeypatch.setattr(Kept, "load_bytecode", lambda self, bucket: (load(self, bucket), loaded.append(bucket.code)))
+    for folder in ("kept", "kept", "damaged", "file"):
+        if folder == "damaged":
+            for each in (tmp_path / "kept").rglob("*.cache"):
+                each.write_bytes(each.read_bytes()[:40])
+        monkeypatch.setenv("THINKACT_CACHE", str(tmp_path / folder.replace("damaged", "kept")))
+        (tmp_path / "file").write_text("in the way")
+        look.templates.cache_clear()
+        loaded.clear()
+        visitor = Visitor(NOTES)
+        shown.append(visitor.ask("GET", "/?q=<b>%26").text)
+        visitor.close()
+        assert loaded and all(code is not None for code in loaded) == (len(shown) == 2), folder
+    look.templates.cache_clear()
+    assert len(set(shown)) == 1 and "&lt;b&gt;&amp;" in shown[0]
 
 
 def test_amounts_and_days_are_shown_like_this():

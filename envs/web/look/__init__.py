@@ -126,16 +126,18 @@ def templates(app: App) -> Any:
     """Return the Jinja2 environment of an application: its own folder first, those it derives from, what is shared."""
     import jinja2
 
+    from thinkact.envs.web.look.kept import kept
+
     package = resources.files("thinkact.envs.web")
     names = [vars(each)["name"] for each in type(app).__mro__ if "name" in vars(each)]
     folders = [*(str(package / "pages" / name) for name in names), str(package / "look")]
+    compiling: dict[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
         undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=kept(compiling),
+        **compiling,
     )
     env.filters.update(money=money, day=day, clock=clock)
     env.globals.update(style=style(), script=script(), find_popup=popup)
