@@ -102,12 +102,14 @@ def soak(env_ids: list[str], steps: int) -> dict[str, Any]:
         play(env, prompt, info, lambda action, env=env: step(env, action))
         if done < marks[0]:
             continue
-        while marks and done >= marks[0]:
-            marks.pop(0)
         in_use = sum(look()[0].values())
         for each in envs:
-            each._handle.close()  # type: ignore[attr-defined]
+            each.close()
         found, count = settled()
+        if "browser" not in found:
+            continue  # it was due to be replaced; the next episode starts another
+        while marks and done >= marks[0]:
+            marks.pop(0)
         kept = {name: round(kilobytes / 1024, 2) for name, kilobytes in sorted(found.items())}
         seen.append(
             {
