@@ -23,6 +23,8 @@ Decode: tokens per second beyond the prompt, at several batch sizes, beside a pl
 pass with its own cache. Roofline: the time that reading the weights and the cache once per step takes at the measured
 copy bandwidth, or the products at the measured matrix rate, whichever is longer, over the time taken.
 
+Processes: the engine in one process beside one process per core, with few and with many episodes, 2 turns.
+
 Idle: the share of a rollout during which the model waits, with tools that take as long as the model.
 
 The record is written anew after every part, so that a run that is broken off keeps what it measured.
@@ -53,13 +55,15 @@ from thinkact.policies.sampling import SamplingParams
 
 sys.path.insert(0, str(Path(__file__).parent))
 from engine_parts import decode, idle
-from engine_processes import PerCore
+from engine_processes import PerCore, processes
 from engine_soak import soak
 
 GROUP, PROMPT, SAMPLED = 8, 256, 32
 #: Prefilled tokens over the least possible, at most.
 WASTE = 1.05
-PARTS = ("rollouts", "decode", "overlap")
+PARTS = ("rollouts", "decode", "overlap", "processes")
+#: Untrained Llamas, by name: width, layers and heads; only their speed matters.
+SIZES = {"10m": (320, 8, 5), "40m": (512, 12, 8)}
 TRL_PYTHON = Path.home() / ".cache" / "thinkact-bench" / "trl" / "bin" / "python"
 
 
@@ -168,11 +172,12 @@ def rollouts(
     """Compare whole rollouts over turns and lengths of tool results."""
     model: Any = loaded.model.to(dtype)
     vocabulary = int(model.get_input_embeddings().weight.shape[0])
-    cells = [(16, turns, (40, 40)) for turns in args.turns]
-    cells += [(16, 8, (20, 20)), (16, 8, (20, 400))] if args.ragged and not args.quick else []
+    cells = [(turns, (40, 40)) for turns in args.turns]
+    cells += [(8, (20, 20)), (8, (20, 400))] if args.ragged and not args.quick else []
+    episodes = args.episodes
     limit = int(getattr(model.config, "max_position_embeddings", 1 << 20))
     rows: list[dict[str, Any]] = []
-    for episodes, turns, result in cells:
+    for turns, result in cells:
         work = Workload(vocabulary, episodes, turns, result, seed=turns)
         if work.longest + 8 > limit:
             rows.append({"turns": turns, "result": result, "skipped": f"{work.longest} tokens, the model has {limit}"})
@@ -244,9 +249,12 @@ def say(args: argparse.Namespace, line: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["smollm2-135m", "10m"], help="names, folders, or '10m'")
+    parser.add_argument(
+        "--models", nargs="+", default=["smollm2-135m", "10m"], help=f"names, folders, or {', '.join(SIZES)}"
+    )
     parser.add_argument("--dtype", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--turns", type=int, nargs="+", default=[2, 4, 8, 16, 32])
+    parser.add_argument("--episodes", type=int, default=16, help="of a rollout; groups of 8 share a prompt")
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--ragged", action=argparse.BooleanOptionalAction, default=True, help="also other results")
@@ -299,7 +307,7 @@ def measure(
 ) -> list[str]:
     """Measure one model into `models`; return what must not be."""
     say(args, f"{name}, {args.dtype}")
-    loaded = ten_million() if name == "10m" else load_model(name)
+    loaded = untrained(*SIZES[name]) if name in SIZES else load_model(name)
     found: dict[str, Any] = {}
     models[name] = found
 
@@ -318,6 +326,9 @@ def measure(
     if "overlap" in args.parts:
         found["overlap"] = idle(loaded, dtype, args, told)
         write()
+    if "processes" in args.parts:
+        found["processes"] = processes(loaded.model, dtype, args, Workload, with_engine, told)
+        write()
     return [
         f"{name}, {row['turns']} turns: prefilled {row['prefilled_over_least']} times the least possible"
         for row in found.get("rollouts", ())
@@ -325,9 +336,9 @@ def measure(
     ]
 
 
-def ten_million() -> LoadedModel:
-    """A Llama of about ten million parameters, untrained: only its speed matters."""
-    return build_tiny(["a b c"], vocab_size=1024, hidden=320, layers=8, heads=5, seed=0)
+def untrained(hidden: int, layers: int, heads: int) -> LoadedModel:
+    """A Llama with random weights."""
+    return build_tiny(["a b c"], vocab_size=1024, hidden=hidden, layers=layers, heads=heads, seed=0)
 
 
 if __name__ == "__main__":

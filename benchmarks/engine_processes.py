@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
+import statistics
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +16,9 @@ from thinkact.policies.crew import Tell
 from thinkact.policies.crew_processes import ProcessCrew
 from thinkact.policies.engine import Engine
 from thinkact.policies.episode import Episode
+
+#: Episodes per core: few, as where a run's concurrency is small, and many.
+EACH = (8, 32)
 
 
 class EngineWorker:
@@ -72,3 +78,47 @@ def dealt(work: Any, parts: int, group: int) -> list[Any]:
             share.results = [[row[at] for at in chosen] for row in work.results]
             found.append(share)
     return found
+
+
+def processes(
+    model: Any,
+    dtype: torch.dtype,
+    args: argparse.Namespace,
+    workload: Callable[..., Any],
+    turns: Any,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Compare one process with all cores and one process per core, taking turns, in rollouts of 2 turns.
+
+    Args:
+        model: Whose engine it is.
+        dtype: Of inference.
+        args: The command's.
+        workload: Makes a workload of a vocabulary, episodes, turns, the length of results, and a seed.
+        turns: Plays one with an engine.
+        say: Told of every row.
+    """
+    model = model.to(dtype)
+    vocabulary, weights = int(model.get_input_embeddings().weight.shape[0]), sum(p.numel() for p in model.parameters())
+    rows = []
+    for each in EACH[:1] if args.quick else EACH:
+        episodes = each * args.processes
+        work = workload(vocabulary, episodes, 2, (40, 40), seed=episodes)
+        engine = Engine(model, max_slots=episodes, max_len=work.longest + 8, dtype=dtype)
+        one, apart = [], []
+        with PerCore(model, args.processes, episodes, work.longest + 8, dtype, turns) as crew:
+            crew.play(work, 8)  # they are up, and both sides have their kernels
+            turns(engine, work)
+            for _ in range(args.rounds):
+                one.append(sum(turns(engine, work)[0]))
+                apart.append(crew.play(work, 8)[0])
+        row = {
+            "weights_mb": round(weights * dtype.itemsize / 1e6),
+            "episodes": episodes,
+            "one_process_s": round(statistics.median(one), 3),
+            "per_core_s": round(statistics.median(apart), 3),
+            "per_core_over_one": round(statistics.median(o / a for o, a in zip(one, apart, strict=True)), 2),
+        }
+        rows.append(row)
+        say(f"processes, {episodes} episodes: a process per core is {row['per_core_over_one']}x one process")
+    return rows

@@ -15,6 +15,7 @@ from thinkact.envs.diagnostic.env import CreditEnv
 from thinkact.policies.engine import Engine, GenRequest
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.history import KINDS, Kind
+from thinkact.policies.kv import few_lengths, few_rows
 from thinkact.policies.models import LoadedModel, build_tiny
 from thinkact.policies.rollout import Runner, make_jobs
 from thinkact.policies.sampling import SamplingParams
@@ -73,6 +74,34 @@ def policy_for(loaded: LoadedModel, history: Kind, dtype: torch.dtype) -> HFPoli
     )
 
 
+def compile_all(loaded: LoadedModel) -> int:
+    """Have every kernel compiled that the soak can come to need, so that none of them passes for growth.
+
+    oneDNN compiles a product for every shape and keeps it, 0.6 MB each, up to a number of its own (1024). Which shapes
+    there are follows from the engine's rounding: of rows and of keys in a decoding step, of tokens in prefill. Where
+    memory is limited, the table's rows are one more number of rows for each length.
+
+    Returns:
+        How many shapes of decoding, and sizes of prefill.
+    """
+    lengths = sorted({few_lengths(n) for n in range(1, MAX_LEN + 1)})
+    room = {min(SLOTS, SLOTS * MAX_LEN // SHARE // length) for length in lengths}
+    numbers = sorted({few_rows(n) for n in range(1, SLOTS + 1)} | room)
+    for rows in numbers:
+        engine = Engine(loaded.model, max_slots=rows, max_len=MAX_LEN, dtype=torch.bfloat16)
+        slots = [engine.open() for _ in range(rows)]
+        given = 0
+        for length in lengths:  # 2 tokens: the second is decoded with all keys of a table of this length
+            prompt = [20 + length % 7] * (length - 2 - given)
+            engine.generate([GenRequest(slot, prompt) for slot in slots], SamplingParams(max_new_tokens=2))
+            given = len(engine.tokens(slots[0]))
+    sizes = [*range(8, 65, 8), *range(128, 513, 64), *range(768, 2049, 256)]
+    for size in sizes:
+        engine = Engine(loaded.model, max_slots=2, max_len=2 * MAX_LEN, dtype=torch.bfloat16)
+        engine.generate([GenRequest(engine.open(), [20] * (size - 1))], SamplingParams(max_new_tokens=1))
+    return len(numbers) * len(lengths) + len(sizes)
+
+
 def walk(engine: Engine, rng: random.Random, episodes: int) -> int:
     """Play episodes on the engine itself, some of them forked from others or freed half-way; return how many."""
     live: dict[int, int] = {}  # slot to turns that are left
@@ -106,12 +135,13 @@ def soak(episodes: int, say: Callable[[str], None]) -> dict[str, Any]:
 
     Flat: the slope of memory over the second half, at the upper end of its 95 % interval, is no more than 16 MB on as
     many episodes again; the tables keep their limit; no slot is left open, no conversation remembered, and no episode
-    fails.
+    fails. All kernels are compiled beforehand (`compile_all`).
     """
     from gymnasium.envs.registration import register
 
     register("thinkact/BenchRagged-v0", entry_point=Ragged, disable_env_checker=True)
     loaded = build_tiny(["an umbrella, a letter, a key"], vocab_size=320, hidden=64, layers=2, heads=2, seed=0)
+    shapes = compile_all(loaded)
     policies = [policy_for(loaded, history, torch.bfloat16) for history in KINDS]
     rng = random.Random(0)
     rounds: list[dict[str, int]] = []
@@ -150,6 +180,7 @@ def soak(episodes: int, say: Callable[[str], None]) -> dict[str, Any]:
     limit = MAX_LEN * SLOTS * 2 * 2 * 64 * torch.bfloat16.itemsize // SHARE
     return {
         "episodes": played,
+        "shapes_compiled_beforehand": shapes,
         "failed": failed,
         "turns_of_episodes": turns,
         "contexts_begun_anew": restarts,

@@ -320,12 +320,12 @@ def hired(config: TrainConfig, loaded: LoadedModel) -> Iterator[Crew[Any] | None
 
 
 def processes_of(config: TrainConfig) -> int:
-    """Return how many processes sample: with ``"auto"`` one per core, on a GPU one."""
+    """Return how many processes sample; see :func:`~thinkact.policies.crew_processes.automatic`."""
     wanted = config.rollout.processes
     if wanted == "auto":
         from thinkact.policies.crew_processes import automatic
 
-        return min(automatic(), config.rl.tasks_per_step)
+        return min(automatic(config.sample.concurrency), config.rl.tasks_per_step)
     return wanted or 1
 
 

@@ -65,7 +65,9 @@ class RolloutConfig(Strict):
         description="Play ahead while learning, with weights so many batches old; default: play, then learn.",
     )
     processes: int | Literal["auto"] | None = Field(
-        None, description="Sample in so many processes; 'auto': one per core, on a GPU one; default: in this one."
+        None,
+        description="Sample in so many processes; 'auto': one per core where each has 32 episodes in flight, on a GPU "
+        "one; default: in this one.",
     )
     shard_tasks: int | None = Field(
         None, ge=1, description="Tasks played together; default all, with several workers an equal part for each."

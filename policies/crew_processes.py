@@ -27,6 +27,9 @@ from thinkact.policies.shared_tensors import OpenedObject, SharedObject
 
 #: Seconds to close environments in; after that a worker is killed.
 GRACE_S = 10.0
+#: Episodes for each core from which a model samples more in a process per core. With fewer, every process reads all
+#: weights for a few rows, and one with all cores was faster (`benchmarks/engine.py --parts processes`).
+EPISODES_PER_CORE = 32
 
 
 def cores() -> int:
@@ -34,13 +37,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def automatic() -> int:
-    """Return how many processes sample best: one per core, with a GPU one."""
-    try:
-        import torch
-    except ImportError:
+def automatic(episodes: int | None = None) -> int:
+    """Return how many processes sample best.
+
+    Args:
+        episodes: In flight at once, where a model of this machine writes for them.
+
+    Returns:
+        One per core. For a model it is one where there is a GPU, or fewer than 32 episodes for each core.
+    """
+    if episodes is None:
         return cores()
-    return 1 if torch.cuda.is_available() else cores()
+    import torch
+
+    return 1 if torch.cuda.is_available() or episodes < EPISODES_PER_CORE * cores() else cores()
 
 
 @dataclass(eq=False)

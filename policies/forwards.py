@@ -368,7 +368,8 @@ class LlamaForward:
         rows, batch, reach, dim = len(q), *(keys.shape[i] for i in (0, 2, 3))
         if batch > rows:
             q = F.pad(q, (0, 0, 0, 0, 0, batch - rows))
-        keys, values = keys.reshape(-1, reach, dim), values.reshape(-1, reach, dim)
+        # Where they are a part of the table's length oneDNN would copy the keys, too, and transpose them meanwhile.
+        keys, values = keys.contiguous().view(-1, reach, dim), values.contiguous().view(-1, reach, dim)
         scores = torch.bmm(q.reshape(-1, self.group, dim), keys.transpose(1, 2)).view(batch, -1, reach)
         if mask is not None:
             scores[:rows] += mask

@@ -52,7 +52,7 @@ History = Annotated[
 ]
 MaxKvBytes = Annotated[int | None, common.MAX_KV_BYTES]
 Processes = Annotated[
-    str, typer.Option(metavar="N", help="Sample in so many processes; auto: one per core, with a model on a GPU one.")
+    str, typer.Option(metavar="N", help="Sample in so many processes; auto: one per core, with a model where it pays.")
 ]
 
 
@@ -159,7 +159,7 @@ def rollout(
         raise common.UserError(f"{out} exists already; name another file or remove it.")
     kwargs = common.pairs(env or (), "--env")
     common.check_env(env_id, {**kwargs, "split": split})
-    workers = common.processes(processes)
+    workers = common.processes(processes, policy=policy, concurrency=concurrency)
     player = common.make_policy(
         policy,
         concurrency=concurrency,
@@ -230,7 +230,7 @@ def evaluate(
         raise common.UserError(f"--split must be eval or hidden, not {split!r}; `thinkact rollout` plays train tasks.")
     kwargs = common.pairs(env or (), "--env")
     common.check_env(env_id, {**kwargs, "split": split})
-    workers = common.processes(processes)
+    workers = common.processes(processes, policy=policy, concurrency=concurrency)
     player = common.make_policy(
         policy,
         concurrency=concurrency,
@@ -305,7 +305,7 @@ def train(
         int | None, typer.Option(min=1, help="Train on so many devices: GPUs, or processes where there is none.")
     ] = None,
     processes: Annotated[
-        str | None, typer.Option(metavar="N", help="Play them in so many processes here; auto: one per core.")
+        str | None, typer.Option(metavar="N", help="Play in so many processes here; auto: one per core where it pays.")
     ] = None,
     track: Annotated[
         list[str] | None, typer.Option(help="wandb or trackio: send the figures there, too; repeatable.")

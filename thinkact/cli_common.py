@@ -354,8 +354,13 @@ def _size(text: str) -> int:
 MAX_KV_BYTES = typer.Option(parser=_size, metavar="SIZE", help="hf: memory for keys and values, such as 2G.")
 
 
-def processes(text: str) -> int:
+def processes(text: str, *, policy: str, concurrency: int) -> int:
     """Read how many processes are to sample.
+
+    Args:
+        text: What was asked for.
+        policy: Who acts.
+        concurrency: Episodes in flight.
 
     Raises:
         UserError: It is neither a number nor ``auto``.
@@ -363,7 +368,7 @@ def processes(text: str) -> int:
     if text == "auto":
         from thinkact.policies.crew_processes import automatic
 
-        return automatic()
+        return automatic(concurrency if "hf:" in policy else None)
     if not text.isdecimal() or not int(text):
         raise UserError(f"--processes takes a number from 1 on, or auto, not {text!r}.")
     return int(text)

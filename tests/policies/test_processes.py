@@ -13,6 +13,7 @@ import pytest
 
 from thinkact.policies import rollout
 from thinkact.policies.crew import WorkersLost
+from thinkact.policies.crew_processes import EPISODES_PER_CORE, automatic, cores
 from thinkact.policies.jobs import Job, make_jobs
 from thinkact.policies.process_runner import ProcessRunner
 from thinkact.policies.scripted import ExpertPolicy, RandomPolicy
@@ -202,3 +203,11 @@ def test_the_command_line_plays_in_several_processes(capsys):
     with pytest.raises(SystemExit):
         main(["rollout", ENV_ID, "--processes", "none"])
     assert "a number from 1 on, or auto" in capsys.readouterr().err
+
+
+def test_auto_leaves_a_model_one_process_where_each_would_have_few_episodes(monkeypatch):
+    torch = pytest.importorskip("torch", reason="needs the extra [train]: pip install 'thinkact[train]'")
+    enough = EPISODES_PER_CORE * cores()
+    for gpu, counts in ((False, [1, cores(), cores()]), (True, [1, 1, cores()])):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        assert [automatic(enough - 1), automatic(enough), automatic()] == counts
