@@ -45,7 +45,8 @@ class Learner:
         checkpointing: What backward needs and is computed again instead of kept: nothing; all but products and
             attention ("selective"); whole layers ("full").
         fused: Compute packed rows of a plain Llama on a CPU by :class:`~thinkact.policies.llama_trunk.LlamaTrunk`,
-            where nothing but products and attention is kept in any case; False goes through the model's modules.
+            which keeps little beside products in any case, and with "selective" not all of those; False goes through
+            the model's modules.
         moments: What AdamW's two moments are kept in; "bf16" takes half, see
             :class:`~thinkact.policies.compact_adamw.CompactAdamW`.
         max_grad_norm: Gradients are clipped to this norm.
@@ -229,7 +230,12 @@ class Learner:
         with self._precision():
             logits = self._head(states)  # (N, V)
         return selective_log_softmax(
-            logits, batch.targets, temperature=self.temperature, softcap=self._softcap, entropy_grad=entropy_grad
+            logits,
+            batch.targets,
+            temperature=self.temperature,
+            softcap=self._softcap,
+            entropy_grad=entropy_grad,
+            overwrite=True,
         )
 
     def _precision(self) -> AbstractContextManager[Any]:

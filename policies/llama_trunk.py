@@ -84,7 +84,8 @@ class LlamaTrunk:
             positions: int64 (N,).
             packed: Who sees whom.
             where: int64 (M,), the places.
-            kind: With ``full`` backward computes layers again; else all that is dear is kept.
+            kind: With ``selective`` backward computes the halves of the MLP again, half of what is kept and a ninth of
+                the products; with ``full`` whole layers.
 
         Returns:
             (M, E) in fp32.
@@ -102,13 +103,13 @@ class LlamaTrunk:
         )
         for number, layer in enumerate(trunk.layers):
             # Behind the last layer's attention only those places matter that are asked for.
-            run = partial(_layer, layer, shared, where if number == len(trunk.layers) - 1 else None)
+            run = partial(_layer, layer, shared, kind == "none", where if number == len(trunk.layers) - 1 else None)
             x = checkpoint(run, x, use_reentrant=False, preserve_rng_state=False) if kind == "full" else run(x)
         return cast(Tensor, trunk.norm(x))
 
 
-def _layer(layer: Any, shared: _Pass, only: Tensor | None, x: Tensor) -> Tensor:
-    """(N, E) to (N, E); to (M, E) where only M places are wanted."""
+def _layer(layer: Any, shared: _Pass, keep: bool, only: Tensor | None, x: Tensor) -> Tensor:
+    """(N, E) to (N, E); to (M, E) where only M places are wanted. ``keep`` the halves of the MLP for backward."""
     attention, mlp = layer.self_attn, layer.mlp
     projections = (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)
     qkv = _apply(_Enter, x, layer.input_layernorm.weight, *projections, shared)
@@ -116,7 +117,7 @@ def _layer(layer: Any, shared: _Pass, only: Tensor | None, x: Tensor) -> Tensor:
     if only is not None:
         x, mixed = x.index_select(0, only), mixed.index_select(0, only)
     rest = (attention.o_proj.weight, mlp.gate_proj.weight, mlp.up_proj.weight, mlp.down_proj.weight)
-    return _apply(_Leave, x, mixed, layer.post_attention_layernorm.weight, *rest, shared.eps)
+    return _apply(_Leave, x, mixed, layer.post_attention_layernorm.weight, *rest, shared.eps, keep)
 
 
 def _apply(function: Any, *args: Any) -> Tensor:  # which has no types
@@ -182,13 +183,14 @@ class _Leave(torch.autograd.Function):
         up: Tensor,
         down: Tensor,
         eps: float,
+        keep: bool,
     ) -> Tensor:
         """(N, E) and (N, heads * D) to (N, E)."""
         dtype = mixed.dtype
         x = x + F.linear(mixed, out.to(dtype))
         unit, rate, h = _normed(x, gain, eps, dtype)
         both = F.linear(h, _stacked((gate, up), dtype))
-        ctx.save_for_backward(mixed, unit, rate, both, gain, out, gate, up, down)
+        ctx.save_for_backward(mixed, unit, rate, both if keep else None, gain, out, gate, up, down)
         return x.add_(F.linear(_gated(both), down.to(dtype)))
 
     @staticmethod
@@ -196,16 +198,17 @@ class _Leave(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         mixed, unit, rate, both, gain, out, gate, up, down = ctx.saved_tensors
         dtype, wanted = mixed.dtype, ctx.needs_input_grad
-        d = grad.to(dtype)
+        d, stacked, h = grad.to(dtype), _stacked((gate, up), dtype), _times(unit, gain)
+        both = F.linear(h, stacked) if both is None else both
         (of_down,) = _of_weights(d, _gated(both), (down,), wanted[6:7])
         d = _of_gated(d @ down.to(dtype), both)
-        parts = _of_weights(d, _times(unit, gain), (gate, up), wanted[4:6])
-        of_x, gains = _of_norm(d @ _stacked((gate, up), dtype), unit, rate, gain, (True, wanted[2]))
+        parts = _of_weights(d, h, (gate, up), wanted[4:6])
+        of_x, gains = _of_norm(d @ stacked, unit, rate, gain, (True, wanted[2]))
         assert of_x is not None
         of_x += grad
         d = of_x.to(dtype)
         (of_out,) = _of_weights(d, mixed, (out,), wanted[3:4])
-        return of_x, d @ out.to(dtype), gains, of_out, *parts, of_down, None
+        return of_x, d @ out.to(dtype), gains, of_out, *parts, of_down, None, None
 
 
 def _stacked(weights: Sequence[Tensor], dtype: torch.dtype) -> Tensor:

@@ -19,6 +19,7 @@ def selective_log_softmax(
     temperature: float = 1.0,
     softcap: float | None = None,
     entropy_grad: bool = True,
+    overwrite: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return log-probability of the targets and entropy of every row of logits, both fp32 (N,).
 
@@ -32,14 +33,21 @@ def selective_log_softmax(
         temperature: Divides the logits.
         softcap: Logits are first bent to softcap * tanh(logits / softcap).
         entropy_grad: Whether gradients flow through the entropy.
+        overwrite: Whether backward may write the gradient over the logits; nobody else must want them then.
     """
-    return cast(tuple[Tensor, Tensor], _Selective.apply(logits, targets, temperature, softcap, entropy_grad))  # type: ignore[no-untyped-call]
+    return cast(tuple[Tensor, Tensor], _Selective.apply(logits, targets, temperature, softcap, entropy_grad, overwrite))  # type: ignore[no-untyped-call]
 
 
 class _Selective(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, temperature: float, softcap: float | None, entropy_grad: bool
+        ctx: Any,
+        logits: Tensor,
+        targets: Tensor,
+        temperature: float,
+        softcap: float | None,
+        entropy_grad: bool,
+        overwrite: bool,
     ) -> tuple[Tensor, Tensor]:
         logp, entropy, total = (torch.empty(len(logits), dtype=torch.float32, device=logits.device) for _ in range(3))
         for at in _parts(len(logits)):
@@ -52,17 +60,17 @@ class _Selective(torch.autograd.Function):
             entropy[at] = rest - torch.linalg.vecdot(p, z) / mass  # both parts are positive: nothing cancels
             total[at] = top[:, 0] + rest
         ctx.save_for_backward(logits, targets, total, entropy)
-        ctx.options = temperature, softcap, entropy_grad
+        ctx.options = temperature, softcap, entropy_grad, overwrite
         if not entropy_grad:
             ctx.mark_non_differentiable(entropy)
         return logp, entropy
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, of_logp: Tensor, of_entropy: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, of_logp: Tensor, of_entropy: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         logits, targets, total, entropy = ctx.saved_tensors
-        temperature, softcap, entropy_grad = ctx.options
-        found = torch.empty_like(logits)
+        temperature, softcap, entropy_grad, overwrite = ctx.options
+        found = logits if overwrite else torch.empty_like(logits)
         for at in _parts(len(logits)):
             z = _scaled(logits[at], temperature, softcap)
             bend = None if softcap is None else 1 - (z * (temperature / softcap)) ** 2
@@ -78,7 +86,7 @@ class _Selective(torch.autograd.Function):
             if bend is not None:
                 d.mul_(bend)
             found[at] = d.div_(temperature)
-        return found, None, None, None, None
+        return found, None, None, None, None, None
 
 
 def _parts(count: int) -> Iterator[slice]:

@@ -80,7 +80,7 @@ def gradients(model, loss=None, **options):
     return found, learner.rl_step(rows(), loss)
 
 
-@pytest.mark.parametrize("kind", ["none", "full"])
+@pytest.mark.parametrize("kind", ["none", "selective", "full"])
 @pytest.mark.parametrize(
     "shape", [{}, {"kv": 4, "tied": False}, {"kv": 1, "rope": "llama3"}], ids=["groups", "untied", "llama3"]
 )
@@ -126,7 +126,7 @@ def test_what_is_frozen_gets_no_gradient_and_the_rest_the_same(trained):
         torch.testing.assert_close(found[name], gradient, rtol=2e-4, atol=2e-6)
 
 
-def test_full_checkpoints_keep_less():
+def test_checkpoints_keep_less():
     def kept(kind):
         model, sizes = model_of(), {}
         parameters = {p.data_ptr() for p in model.parameters()}
@@ -143,7 +143,7 @@ def test_full_checkpoints_keep_less():
         assert states.requires_grad
         return sum(sizes.values())
 
-    assert kept("full") < 0.5 * kept("none")
+    assert kept("full") < 0.7 * kept("selective") and kept("selective") < 0.7 * kept("none")
 
 
 # peft asks transformers for a name that it has renamed.

@@ -35,6 +35,17 @@ def test_values_and_gradients_are_those_of_autograd(rows, temperature, softcap, 
     torch.testing.assert_close(*(each[0] for each in gradients), atol=1e-5, rtol=1e-4)
 
 
+def test_logits_that_nobody_else_wants_make_room_for_their_gradient():
+    logits = torch.randn(40, 50, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    gradients = []
+    for overwrite in (False, True):
+        z = logits * 1.0
+        found = selective_log_softmax(z, torch.arange(40), overwrite=overwrite)
+        z.register_hook(lambda gradient, z=z: gradients.append((gradient.clone(), gradient.data_ptr() == z.data_ptr())))
+        (found[0].sum() + found[1].sum()).backward()
+    assert torch.equal(gradients[0][0], gradients[1][0]) and [same for _, same in gradients] == [False, True]
+
+
 def test_logits_in_bf16_lose_nothing_but_their_own_precision():
     logits = (20 * torch.randn(40, 500, generator=torch.Generator().manual_seed(1))).bfloat16().requires_grad_()
     targets = torch.arange(40)
