@@ -136,7 +136,7 @@ def as_markdown(record: dict[str, Any]) -> str:
         lines += [
             f"\n`{name}` (at best {place['best_score']:.2f}; rank correlation with fidelity "
             f"{place.get('rank_correlation_with_fidelity', 'not known')}):\n",
-            "| | seeds | score at the end | success at the end | area | area - `grpo` | ahead | batches to half-way |",
+            "| | seeds | score at the end | success at the end | area | area - `grpo` | ahead | steps |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for arm, figures in place["arms"].items():
@@ -147,7 +147,7 @@ def as_markdown(record: dict[str, Any]) -> str:
                 *(cell(figures[kind]) for kind in ("score_end", "success_end", "area")),
                 cell(figures.get("area_minus_grpo"), "+"),
                 ahead,
-                f"{figures['batches_to_half_way'][0]:.1f}",
+                f"{figures['env_steps'] + figures['fork_steps']:,}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     lines += [

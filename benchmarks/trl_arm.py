@@ -22,6 +22,8 @@ import torch
 
 PROMPT = "I am thinking of a number between 1 and 10. Call the guess tool until it says correct."
 
+SPENT = "no guess left"
+
 
 def guess(number: int) -> str:
     """Guess the secret number.
@@ -57,6 +59,9 @@ def cpu_seconds() -> float:
 class Guess:
     """Guess-the-number as TRL wants environments: public methods are tools."""
 
+    #: Guesses that count; a message may hold several.
+    most = 1000
+
     def reset(self, **task: Any) -> None:
         self.secret, self.guesses, self.right = int(task["secret"]), 0, False
 
@@ -70,6 +75,8 @@ class Guess:
             'higher', 'lower' or 'correct'
         """
         self.guesses += 1
+        if self.guesses > self.most:
+            return SPENT
         self.right = self.right or int(number) == self.secret
         return answer(self.secret, int(number))
 
@@ -109,10 +116,14 @@ def warm(model_path: str, out: str, steps: int) -> None:
     tokenizer.save_pretrained(out)
 
 
-def conversation(rng: random.Random, user: dict[str, Any]) -> list[dict[str, Any]]:
+def conversation(rng: random.Random, user: dict[str, Any], listens: float = 0.0) -> list[dict[str, Any]]:
+    """Return a conversation of a player who guesses anything or, with this probability, halves what is left."""
     secret, messages = rng.randint(1, 10), [user]
+    halves = rng.random() < listens if listens else False
+    low, high = 1, 10
     for _ in range(5):
-        number = rng.randint(1, 10)
+        number = (low + high) // 2 if halves else rng.randint(1, 10)
+        low, high = (number + 1, high) if number < secret else (low, number - 1)
         call = {"type": "function", "function": {"name": "guess", "arguments": {"number": number}}}
         messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
         messages.append({"role": "tool", "name": "guess", "content": answer(secret, number)})
@@ -130,6 +141,7 @@ def step(model_path: str, arm: str, options: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(options["threads"])
     torch.manual_seed(options["seed"])
+    Guess.most = options.get("guesses", Guess.most)
     # "default": what GRPOConfig does by itself. The others: one dtype throughout, memory spent for speed.
     chosen: dict[str, Any] = {
         "default": {},

@@ -65,6 +65,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     import gymnasium as gym
     import torch
     from pydantic import BaseModel, Field
+    from transformers.utils import get_json_schema
 
     from thinkact.envs.core import Solution, ToolEnv
     from thinkact.envs.types import Check, Limits, Split, Task
@@ -78,7 +79,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     from thinkact.tools import Tool, ToolContext, ToolResult
 
     sys.path.insert(0, str(ARM_SCRIPT.parent))
-    from trl_arm import PROMPT, answer, cpu_seconds, peak_mb, secret_of
+    from trl_arm import PROMPT, SPENT, Guess, answer, cpu_seconds, guess, peak_mb, secret_of
 
     class GuessArguments(BaseModel):
         number: int = Field(description="your guess, from 1 to 10")
@@ -87,9 +88,12 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
         name, description = "guess", "Guess the secret number."
         Arguments: type[BaseModel] = GuessArguments
         terminal = False
-        secret, low, high, right = 0, 1, 10, False
+        secret, low, high, right, guesses = 0, 1, 10, False, 0
 
         def run(self, args: GuessArguments, ctx: ToolContext) -> ToolResult:
+            self.guesses += 1
+            if self.guesses > options.get("guesses", Guess.most):
+                return ToolResult(call_id=ctx.call_id, content=SPENT)
             self.right = self.right or args.number == self.secret
             if args.number <= self.secret:
                 self.low = max(self.low, args.number)
@@ -97,11 +101,11 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
                 self.high = min(self.high, args.number)
             return ToolResult(call_id=ctx.call_id, content=answer(self.secret, args.number))
 
-        def snapshot(self) -> tuple[int, int, int, bool]:
-            return self.secret, self.low, self.high, self.right
+        def snapshot(self) -> tuple[int, int, int, bool, int]:
+            return self.secret, self.low, self.high, self.right, self.guesses
 
-        def restore(self, state: tuple[int, int, int, bool]) -> None:
-            self.secret, self.low, self.high, self.right = state
+        def restore(self, state: tuple[int, int, int, bool, int]) -> None:
+            self.secret, self.low, self.high, self.right, self.guesses = state
 
         def close(self) -> None:
             """Nothing is held."""
@@ -109,6 +113,11 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     class GuessEnv(ToolEnv[int]):
         family: ClassVar[str] = "Guess"
         version: ClassVar[str] = "0"
+
+        def __init__(self, **knobs: Any) -> None:
+            super().__init__(**knobs)
+            # The very prompt of the other side.
+            self.tool_schemas = [get_json_schema(guess)]
 
         def _make_tools(self) -> Sequence[Tool]:
             self._tool = GuessTool()
@@ -126,11 +135,11 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             return task, secret_of(seed)
 
         def _begin(self, task: Task, hidden: int) -> None:
-            self._tool.restore((hidden, 1, 10, False))
+            self._tool.restore((hidden, 1, 10, False, 0))
 
         def _state_key(self) -> str:
             # What has been told; the secret is luck, as in Credit-v0.
-            return f"{self._tool.low}-{self._tool.high} {self._tool.right}"
+            return f"{self._tool.low}-{self._tool.high} {self._tool.right} {self._tool.guesses}"
 
         def _checks(self, task: Task, hidden: int) -> Sequence[Check]:
             return (Check(name="guessed", weight=1.0, passed=self._tool.right),)
@@ -193,6 +202,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             seed = 1000 * options["seed"] + step
             episodes = runner.run(make_jobs(tasks, trials=options["group"], seed=seed, prefix=f"{step}"), policy)
             played = time.perf_counter()
+            policy.rest()
             learned = reinforcer.learn(episodes, step)
             end = time.perf_counter()
             values = {

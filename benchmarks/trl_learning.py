@@ -4,13 +4,13 @@
     python benchmarks/trl_learning.py --collect --plot trl_learning.png
     python benchmarks/trl_learning.py --quick                two updates an arm: does everything run?
 
-The game of `trl_compare.py`, harder: a number from 1 to 10 within four guesses. A Llama of 0.4 M parameters imitates
-players who guess without listening; from that very model every arm takes the same number of updates. The same for all:
-tasks in the same order, attempts, budgets of turns and tokens, chat template, sampling at temperature 1, one AdamW
-update on a whole batch (beta 0.9 and 0.99, no decay, gradients clipped to norm 1), peak learning rate and warm-up,
-fp32, one thread, a process of its own. TRL's rate then falls linearly to 0 and ours to a tenth. TRL's arm is GRPO as
-GRPOConfig has it, but without gradient checkpointing, which costs time. Ours are the same GRPO, and `memory_td`, the
-default of `RLConfig`, which compares states: what the tool has told so far.
+The game of `trl_compare.py`, harder: a number from 1 to 10, and only four guesses count. A Llama of 0.4 M parameters
+imitates players of whom one in five halves what is left and the others guess anything; from that very model every arm
+takes the same number of updates. The same for all: tasks in the same order, attempts, budgets of turns and tokens, chat
+template, sampling at temperature 1, one AdamW update on a whole batch (beta 0.9 and 0.99, no decay, gradients clipped
+to norm 1), peak learning rate and warm-up, fp32, one thread, a process of its own. TRL's rate then falls linearly to 0
+and ours to a tenth. TRL's arm is GRPO as GRPOConfig has it, but without gradient checkpointing, which costs time. Ours
+are the same GRPO, and `memory_td`, the default of `RLConfig`, which compares states: what the tool has told so far.
 
 Success is that of the batches, which are fresh draws from the policy; intervals are of a bootstrap over seeds around
 the IQM (arXiv 2108.13264). `final` is the mean of the last quarter of the updates. A level is reached where the mean
@@ -51,9 +51,11 @@ WINDOW = 8
 WARMUP = 5
 #: Imitation: optimiser steps, conversations of each, learning rate.
 WARM = (200, 8, 3e-3)
+#: Share of imitated players who listen; the others guess anything.
+LISTENS = 0.2
 #: What the record tells of every update.
 KEPT = ("score", "cpu_seconds", "seconds", "sampled_tokens")
-OPTIONS: dict[str, Any] = {"group": 8, "prompts": 8, "turns": 4, "completion": 192, "threads": 1}
+OPTIONS: dict[str, Any] = {"group": 8, "prompts": 4, "turns": 4, "guesses": 4, "completion": 192, "threads": 1}
 
 
 def make_model(python: Path, folder: Path) -> None:
@@ -73,7 +75,7 @@ def make_model(python: Path, folder: Path) -> None:
     (file,) = python.parent.parent.glob("lib/python3*/site-packages/trl/chat_templates/qwen2_5.jinja")
     rng, tools, user = random.Random(0), [get_json_schema(guess)], {"role": "user", "content": PROMPT}
     template = file.read_text()
-    texts = [json.dumps(tools), *(json.dumps(conversation(rng, user)) for _ in range(64)), template]
+    texts = [json.dumps(tools), *(json.dumps(conversation(rng, user, LISTENS)) for _ in range(64)), template]
     loaded = build_tiny(texts, vocab_size=512, hidden=96, layers=3, seed=0)
     tokenizer: Any = loaded.tokenizer
     tokenizer.chat_template = template
@@ -84,7 +86,7 @@ def make_model(python: Path, folder: Path) -> None:
     for step in range(steps):
         rows = []
         for _ in range(batch):
-            ids = tokenizer.apply_chat_template(conversation(rng, user), tools=tools, return_dict=False)
+            ids = tokenizer.apply_chat_template(conversation(rng, user, LISTENS), tools=tools, return_dict=False)
             said, inside = np.zeros(len(ids), dtype=bool), False
             for at, token in enumerate(ids):
                 said[at] = inside
