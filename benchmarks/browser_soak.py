@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 from browser_parts import kind, opened, play, say, tree
+from slopes import slope
 
 from thinkact.tools.browser.host import Host, current
 
@@ -22,8 +22,6 @@ LOOKS = 80
 #: Megabytes that memory may seem to grow by, at the slope's upper end, while as many steps again are played: for the
 #: whole, and for each kind of process.
 ALLOWED_MB = 25.0
-#: Student's t, two-sided 95 %, for a line through so many blocks of looks.
-BLOCKS, T = 10, 2.306
 #: Seconds until the browser counts as quiet, between two looks at its memory, and at most.
 QUIET, MOST = 0.5, 20.0
 #: Kilobytes by which the memory of a browser that is quiet may differ between two looks.
@@ -133,9 +131,9 @@ def judged(seen: Sequence[dict[str, Any]], steps: int) -> dict[str, Any]:
     growth: dict[str, dict[str, float]] = {}
     for name in sorted({name for each in later for name in each["kept_mb"]}):
         points = [(each["steps"], each["kept_mb"].get(name, 0.0)) for each in later]
-        slope, half_width = line(points)
+        rise, half_width = slope(points)
         growth[name] = {
-            "mb_on_as_many_steps_again": round(slope * steps, 2),
+            "mb_on_as_many_steps_again": round(rise * steps, 2),
             "half_width_95": round(half_width * steps, 2),
         }
     most = max((each["processes"] for each in first), default=0)
@@ -146,18 +144,3 @@ def judged(seen: Sequence[dict[str, Any]], steps: int) -> dict[str, Any]:
         "most_processes": [most, max(each["processes"] for each in later)],
         "flat": small and all(each["processes"] <= most for each in later),
     }
-
-
-def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Fit a line through the means of blocks of points, whose errors are less alike than those of points.
-
-    Returns:
-        Its slope, and half the width of the slope's 95 % interval; infinite where there are too few points.
-    """
-    if len(points) < BLOCKS:
-        return 0.0, float("inf")
-    parts = np.array_split(np.array(points, dtype=float), BLOCKS)
-    x, y = np.array([part.mean(axis=0) for part in parts]).T
-    slope, offset = np.polyfit(x, y, 1)
-    spread = float(((y - slope * x - offset) ** 2).sum()) / (BLOCKS - 2)
-    return float(slope), T * float(np.sqrt(spread / ((x - x.mean()) ** 2).sum()))

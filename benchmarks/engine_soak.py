@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from slopes import slope
 
 from thinkact.envs.diagnostic.env import CreditEnv
 from thinkact.policies.engine import Engine, GenRequest
+from thinkact.policies.heap import give_back
 from thinkact.policies.hf import HFPolicy
 from thinkact.policies.history import KINDS, Kind
 from thinkact.policies.kv import few_lengths, few_rows
@@ -26,8 +27,6 @@ ROUND, SLOTS, MAX_LEN = 100, 24, 1024
 SHARE = 3
 #: Bytes that memory may seem to grow by, at the slope's upper end, while as many episodes again are played.
 ALLOWED = 16 << 20
-#: Student's t, two-sided 95 %, for a line through so many blocks.
-BLOCKS, T = 10, 2.306
 
 
 class Ragged(CreditEnv):
@@ -48,13 +47,19 @@ class Ragged(CreditEnv):
 
 
 def memory() -> dict[str, int]:
-    """Bytes of this process's memory: all, shared pages in proportion, and what is its own and no file's.
+    """Bytes of this process's memory that are its own and no file's: all, and what is held.
 
-    The first changes with other processes that map the same libraries, so that growth is read off the second.
+    What the C library has been given back and keeps for later comes and goes by 20 MB from round to round, so it is
+    returned to the system before the second figure is taken. Growth is read off that one.
     """
+    before = anonymous()
+    give_back()
+    return {"pss_anon": before, "held": anonymous()}
+
+
+def anonymous() -> int:
     lines = [line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()]
-    kb = {line[0].rstrip(":").lower(): int(line[1]) for line in lines[1:]}
-    return {name: kb[name] * 1024 for name in ("pss", "pss_anon")}
+    return next(int(line[1]) * 1024 for line in lines[1:] if line[0] == "Pss_Anon:")
 
 
 def policy_for(loaded: LoadedModel, history: Kind, dtype: torch.dtype) -> HFPolicy:
@@ -176,7 +181,8 @@ def soak(episodes: int, say: Callable[[str], None]) -> dict[str, Any]:
                 }
             )
             say(f"soak: {rounds[-1]}")
-    slope, half_width = growth(rounds[len(rounds) // 2 :])
+    later = rounds[len(rounds) // 2 :]
+    growth, half_width = slope([(each["episodes"], each["held"]) for each in later])
     limit = MAX_LEN * SLOTS * 2 * 2 * 64 * torch.bfloat16.itemsize // SHARE
     return {
         "episodes": played,
@@ -190,25 +196,10 @@ def soak(episodes: int, say: Callable[[str], None]) -> dict[str, Any]:
         "sampled_tokens": sum(policy.engine.generated_tokens for policy in policies),
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
-        "bytes_per_episode_in_the_second_half": round(slope, 1),
+        "bytes_per_episode_in_the_second_half": round(growth, 1),
         "half_width_95": round(half_width, 1),
-        "flat": (slope + half_width) * episodes <= ALLOWED
+        "flat": (growth + half_width) * episodes <= ALLOWED
         and all(each["kv_bytes"] <= limit and not each["open"] and not each["remembered"] for each in rounds)
         and not failed,
         "rounds": rounds,
     }
-
-
-def growth(rounds: Sequence[dict[str, int]]) -> tuple[float, float]:
-    """Fit memory over episodes through the means of 10 blocks, whose errors are less alike than those of rounds.
-
-    Returns:
-        Bytes per episode, and half the width of its 95 % interval; infinite where there are too few rounds.
-    """
-    if len(rounds) < BLOCKS:
-        return 0.0, float("inf")
-    parts = np.array_split(np.array([(each["episodes"], each["pss_anon"]) for each in rounds], dtype=float), BLOCKS)
-    x, y = np.array([part.mean(axis=0) for part in parts]).T
-    slope, offset = np.polyfit(x, y, 1)
-    spread = float(((y - slope * x - offset) ** 2).sum()) / (BLOCKS - 2)
-    return float(slope), T * float(np.sqrt(spread / ((x - x.mean()) ** 2).sum()))
