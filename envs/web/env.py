@@ -197,6 +197,8 @@ class WebEnv(ToolEnv[Problem]):
         layout = problem.number % 3 if self._knobs.noise else 0
         knobs = Knobs(**{**self._knobs.__dict__, "layout": layout})
         self._sites = {name: Site(APPS[name], start, knobs) for name, start in problem.starts.items()}
+        for goal in problem.task.goals:  # the first verdict, within a step, looks into these
+            self._sites[goal.app or problem.template.apps[0]].store.start.ready()
         first = next(iter(self._sites.values()))
         sites = {site.app.host: site for site in self._sites.values()}
         shell = look.shell(first.app.host) if knobs.navigation == "soft" else None

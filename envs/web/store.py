@@ -126,6 +126,10 @@ class Start:
                 self._db.execute("PRAGMA query_only = 1")
             return self._db
 
+    def ready(self) -> None:
+        """Fill it now, rather than when it is looked into."""
+        _ = self.db
+
     @property
     def digest(self) -> str:
         """A name for what it holds."""
