@@ -97,7 +97,7 @@ async def _library(scope: Scope, receive: Receive, send: Send) -> None:
 
 @functools.cache
 def shell() -> Shell:
-    """Return the page on which a context waits for an episode, whatever its task: what most tasks load runs in it."""
+    """Return the page on which a new context waits, whatever the task: what most tasks load runs in it once."""
     script, style = '<script src="{}"></script>', '<link rel="stylesheet" href="{}">'
     tags = "".join((style if path.endswith(".css") else script).format(path) for path in _COMMON)
     page = f"<!doctype html><head>{_first(0)}<title></title>{tags}"

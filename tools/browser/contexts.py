@@ -7,7 +7,8 @@ context costs several times as much. Whatever is odd about an episode (a fault, 
 tab still opening, the first tab gone) or about its wash, and its context is thrown away instead.
 
 A spare has the cookies of its next episode already and, where that begins on a site with a
-:class:`~thinkact.tools.browser.server.Shell`, waits on that: its first page is then one fetch away.
+:class:`~thinkact.tools.browser.server.Shell`, waits on that: its first page is then one fetch away. Where the shell has
+files, that is said of new contexts only; those files stay in the caches of a context, which serves no other kind.
 """
 
 from __future__ import annotations
