@@ -142,7 +142,7 @@ def test_a_context_that_served_before_keeps_libraries_and_nothing_that_was_done_
     traces = "[core.left, $.left, d3.left, [].left, name, localStorage.left, sessionStorage.left, document.cookie]"
     leave = "core.left = $.left = d3.left = Array.prototype.left = name = localStorage.left = sessionStorage.left = 'x'"
     pages, served = [], []
-    for _ in range(8):
+    for _ in range(16):  # at the most: the browser may be replaced meanwhile
         asked.clear()
         pages.append(browser.open("use-autocomplete", 3))
         found, context = _evaluate(browser, traces)
