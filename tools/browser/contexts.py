@@ -231,7 +231,10 @@ async def wash(lease: Lease, hosts: Sequence[str]) -> Lease:
     )
     # What a page opened while it was being closed would be there now.
     here = mine["targetInfo"]["browserContextId"]
-    targets = [each for each in there["targetInfos"] if each.get("browserContextId") == here]
+    of_context = [each["type"] for each in there["targetInfos"] if each.get("browserContextId") == here]
+    targets = [
+        kind for kind in of_context if kind != "browser_ui"
+    ]  # such as the whole browser's own field of addresses
     others = len(cookies) - len(place.hosts)
     ours = all(each["name"] == COOKIE and each["value"] == again.token for each in cookies)
     left = [*wiped["left"], *(f"session storage of {url}" for url in sorted(tab.kept))]
