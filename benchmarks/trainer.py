@@ -9,9 +9,10 @@ same weights, dtype and threads:
 * plain: rows padded to the longest, `model(...)` with logits of every position over the whole vocabulary, a log-softmax
   in fp32, four rows a pass; what trainers on Hugging Face models do by default.
 * padded: our learner, rows of like length together, logits of sampled tokens only.
-* packed: the same without padding, attention by row.
-* shared: what rows open with alike computed once, forward and backward; the learner's default.
-* shared, selective: activations checkpointed, all but products and attention computed again.
+* packed: the same without padding, attention by row, through the model's modules.
+* shared: what rows open with alike computed once, forward and backward.
+* fused: the same with a Llama's passes written out; the learner's default.
+* fused, selective: and half of what it keeps computed again.
 
 Workloads: 8 attempts behind a prompt of 128 or 768 tokens, and an episode with continuations forked from its turns
 (vine, tree), which share trunks. The arms take turns in one process. Memory is the peak of the resident set above what
@@ -44,9 +45,10 @@ from thinkact.policies.models import build_tiny, load_model
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},
     "padded": {"packed": False},
-    "packed": {"share_prefixes": False},
-    "shared": {},
-    "shared, selective": {"checkpointing": "selective"},
+    "packed": {"share_prefixes": False, "fused": False},
+    "shared": {"fused": False},
+    "fused": {},
+    "fused, selective": {"checkpointing": "selective"},
 }
 
 #: Largest difference to plain's gradient, relative to its norm. bf16 has 8 bits of mantissa; arms round differently.

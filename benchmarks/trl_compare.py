@@ -12,8 +12,9 @@ environment end an episode: the model stops calling, or its turns or tokens run 
 
 TRL's arms: `default` leaves precision and gradient checkpointing at GRPOConfig's defaults; `fp32` and `bf16` have one
 dtype throughout and no checkpointing, which is TRL at its fastest. Ours: `fp32`, and `bf16` arithmetic over fp32
-weights. The median of the steps after the first counts, the first where there is only one. Arms that are done are kept
-in `--runs` and not measured again.
+weights, both without checkpoints; `lean` is `bf16` with selective checkpoints and AdamW's moments in bf16. All rows of
+a step are one pass. The median of the steps after the first counts, the first where there is only one. Arms that are
+done are kept in `--runs` and not measured again.
 
 What is learned on both sides, over many steps and seeds, is in `trl_learning.py`.
 """
@@ -35,7 +36,13 @@ from typing import Any, ClassVar
 
 ARM_SCRIPT = Path(__file__).with_name("trl_arm.py")
 CACHE = Path.home() / ".cache" / "thinkact-bench"
-ARMS = ("trl default", "trl fp32", "trl bf16", "thinkact fp32", "thinkact bf16")
+ARMS = ("trl default", "trl fp32", "trl bf16", "thinkact fp32", "thinkact bf16", "thinkact lean")
+#: What our arms set in a run's configuration.
+OURS: dict[str, dict[str, Any]] = {
+    "fp32": {"model.dtype": "fp32", "checkpointing": "none"},
+    "bf16": {"model.dtype": "bf16", "checkpointing": "none"},
+    "lean": {"model.dtype": "bf16", "checkpointing": "selective", "moments": "bf16"},
+}
 WARM_STEPS = 24
 
 
@@ -60,7 +67,7 @@ def setup(python: Path, warm: Path) -> None:
         subprocess.run([python, ARM_SCRIPT, "warm", locate_model("smollm2-135m"), warm, str(WARM_STEPS)], check=True)
 
 
-def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str, Any]:
+def ours(model_path: str, which: str, options: dict[str, Any]) -> dict[str, Any]:
     """The same steps with our runner, engine and learner."""
     import gymnasium as gym
     import torch
@@ -76,6 +83,7 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     from thinkact.policies.models import load_model
     from thinkact.policies.reinforce import Reinforcer
     from thinkact.policies.rollout import Runner
+    from thinkact.policies.training_setup import arithmetic
     from thinkact.tools import Tool, ToolContext, ToolResult
 
     sys.path.insert(0, str(ARM_SCRIPT.parent))
@@ -150,7 +158,6 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
     gym.register("bench/Guess-v0", entry_point=GuessEnv)
     torch.set_num_threads(options["threads"])
     torch.manual_seed(options["seed"])
-    dtype = torch.bfloat16 if dtype_name == "bf16" else torch.float32
     loaded = load_model(model_path)
     rollouts = options["group"] * options["prompts"]
     opening = len(
@@ -158,6 +165,19 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
             [{"role": "user", "content": PROMPT}], tools=GuessEnv().tool_schemas, return_dict=False
         )
     )
+    config = make_config(
+        overrides={
+            **OURS[which],
+            "model.train_layers": None,
+            "batch_tokens": 4096,
+            "rl": {
+                **{"estimator": "grpo", "loss": "clip_higher", "lr": options["lr"], "updates": 1, "max_rows": None},
+                **{"steps": options["steps"], "warmup_updates": 0},
+                **options.get("rl", {}),
+            },
+        }
+    )
+    dtype = arithmetic(config.model)
     policy = HFPolicy(
         loaded,
         max_new_tokens=options["completion"],
@@ -166,23 +186,13 @@ def ours(model_path: str, dtype_name: str, options: dict[str, Any]) -> dict[str,
         dtype=dtype,
         codec="template",
     )
-    config = make_config(
-        overrides={
-            "model.dtype": dtype_name,
-            "model.train_layers": None,
-            "rl": {
-                **{"estimator": "grpo", "loss": "clip_higher", "lr": options["lr"], "updates": 1, "max_rows": None},
-                **{"steps": options["steps"], "warmup_updates": 0},
-                **options.get("rl", {}),
-            },
-        }
-    )
     learner = Learner(
         loaded.model,
         dtype=dtype,
         lr=options["lr"],
         batch_tokens=config.batch_tokens,
         checkpointing=config.checkpointing,
+        moments=config.moments,
     )
     reinforcer = Reinforcer(config, learner, lambda step: step)
     before = peak_mb()
