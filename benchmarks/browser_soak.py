@@ -54,8 +54,9 @@ async def _tidy(host: Host) -> None:
         await asyncio.wait(host._background)
     for chromium in host._browsers:
         waiting = [spare for spares in chromium.spares.values() for spare in spares]
-        for lease in await asyncio.gather(*waiting):
-            await lease.tab.cdp.send("HeapProfiler.collectGarbage")
+        for lease in await asyncio.gather(*waiting, return_exceptions=True):
+            if not isinstance(lease, BaseException):
+                await lease.tab.cdp.send("HeapProfiler.collectGarbage")
         await chromium.root.send("Memory.simulatePressureNotification", {"level": "critical"})
 
 
