@@ -14,16 +14,18 @@ from torch import Tensor
 
 def few_lengths(length: int) -> int:
     """Round a number of tokens up to one of few: multiples of 64 up to 512, of 128 up to 1024, and so on."""
-    step = 64
-    while length > 8 * step:
-        step *= 2
-    return -(-length // step) * step
+    return _few(length, 64)
 
 
 def few_rows(rows: int) -> int:
-    """Round a number of rows up to one of few: 1, 2, 3, 4, 6, 8, 12, 16, 24, and so on."""
-    power = 1 << max(0, rows - 1).bit_length()
-    return power if rows * 4 > power * 3 or power < 4 else power * 3 // 4
+    """Round a number of rows up to one of few: 1, multiples of 2 up to 16, of 4 up to 32, and so on."""
+    return _few(rows, 2) if rows > 1 else rows
+
+
+def _few(number: int, step: int) -> int:
+    while number > 8 * step:
+        step *= 2
+    return -(-number // step) * step
 
 
 class KVTable:

@@ -231,7 +231,9 @@ class Slots:
 
     def _reserve(self, rows: int, length: int) -> None:
         """Make room for `rows` rows of `length` tokens, as far as memory allows."""
-        rows = min(max(few_rows(rows), self.table.rows), self.room(length))
+        if rows > self.table.rows:
+            rows = few_rows(max(rows, self.table.rows * 3 // 2))
+        rows = min(max(rows, self.table.rows), self.room(length))
         for index in self._at[rows:]:
             self._evict(self.all[index])
         self.table.resize(rows, self._capacity(length) if length else self.table.capacity)

@@ -152,8 +152,8 @@ def test_batches_of_all_sizes_make_do_with_few_kernels(model, capfd):
     made = [line for line in capfd.readouterr().out.splitlines() if "primitive,create:" in line and ",matmul," in line]
     if not made:
         pytest.skip("this processor has no products of bf16 for oneDNN to compile")
-    # 1, 2, 3, 4, 6, 8, 12, 16 and 24 rows, 2 lengths, 2 products; with all 24 numbers of rows it would be 96.
-    assert len([line for line in made if "cache_miss" in line]) <= 9 * 2 * 2
+    # 1, 2, 4, ..., 16, 20 and 24 rows, 2 lengths, 2 products; with all 24 numbers of rows it would be 96.
+    assert len([line for line in made if "cache_miss" in line]) <= 11 * 2 * 2
 
 
 @pytest.mark.parametrize("fused", [True, False])
