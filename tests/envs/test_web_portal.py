@@ -5,9 +5,11 @@ import os
 import pytest
 
 from thinkact.envs.conformance import play_expert, take
+from thinkact.envs.web import store
 from thinkact.envs.web.portal_env import PortalEnv
 from thinkact.envs.web.portal_mail import PLANTED
 from thinkact.envs.web.tasks import build
+from thinkact.envs.web.visitor import ask
 from thinkact.tools.browser import BrowserFault, find_chrome
 
 
@@ -39,14 +41,14 @@ def test_each_application_pays_its_part_and_damage_in_any_voids_all(env):
     for action in actions[:-1]:
         take(env, action)
     for app, table in (("shop", "wish"), ("admin", "setting"), ("wiki", "watch"), ("inbox", "contact")):
-        store = env._sites[app].store
-        before = store.snapshot()
-        with store.lock:
-            store.db.execute("PRAGMA foreign_keys = 0")
-            store.db.execute(f"DELETE FROM {table} WHERE id = (SELECT max(id) FROM {table})")
-            hurt = bool(store.changes())
+        kept = env._sites[app].store
+        before = kept.snapshot()
+        with kept.lock:
+            kept.db.execute("PRAGMA foreign_keys = 0")
+            kept.db.execute(f"DELETE FROM {table} WHERE id = (SELECT max(id) FROM {table})")
+            hurt = bool(kept.changes())
         damaged = take(env, '{"page": {"n": 1}}')
-        store.restore(before)
+        kept.restore(before)
         mended = take(env, '{"page": {"n": 1}}')
         assert hurt or app == "shop", app  # a wish list may be empty
         assert damaged.facts["score"] == (0.0 if hurt else 1.0), app
@@ -77,6 +79,25 @@ def _mail_of(problem):
     sql = "SELECT * FROM mail WHERE subject = ? AND folder = 'Inbox' AND starred = 0"
     found = problem.starts["desk"].db.execute(sql, (subject,)).fetchone()
     return found or {"body": ""}
+
+
+def test_applications_are_one_site_to_chromium_and_their_policy_keeps_them_apart(env):
+    env.reset(options={"task_id": _problem(env, "portal/watch-page").id})
+    sites = list(env._sites.values())
+    assert {site.app.host.split(".", 1)[1] for site in sites} == {"northwind.test"}
+    for site in sites:
+        policy = ask(site, "GET", "/").headers["Content-Security-Policy"].split("; ")
+        apart = {"default-src 'none'", "connect-src 'self'", "form-action 'self'", "frame-ancestors 'none'"}
+        assert apart <= set(policy), site.app.name
+
+
+def test_a_task_builds_only_the_databases_that_it_needs(env, monkeypatch):
+    built, fill = [], store._filled
+    monkeypatch.setattr(store, "_filled", lambda app, *rest: (built.append(app.name), fill(app, *rest))[1])
+    made = (build("train", "portal/watch-page", number, env._knobs, "plain") for number in range(90, 100))
+    problem = next(each for each in made if each is not None)
+    play_expert(env, problem.id)
+    assert "portal" in built and set(built) <= {"portal", "wiki"}, "what nobody opens is not built"
 
 
 def test_only_the_companys_own_hosts_exist(env):

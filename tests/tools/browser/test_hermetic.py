@@ -165,6 +165,25 @@ def test_one_episode_does_not_see_another(browse):
     assert said[1:] == [None, "k=v"]  # the cookie that ties a page to its episode is not the site's to see
 
 
+def test_hosts_of_one_domain_keep_to_themselves(browse):
+    keeps = "<p>kept</p><script>document.cookie = 'k=1'; localStorage.k = sessionStorage.k = '1'</script>"
+    looks = """<p id=p></p><iframe src=http://a.shop.test/></iframe><script>
+        try { document.domain = 'shop.test' } catch {} // the other would have to say the same
+        onload = () => {
+            let inside = 'read';
+            try { frames[0].document.body } catch { inside = 'refused' }
+            const found = [document.cookie, Object.keys(localStorage), Object.keys(sessionStorage)];
+            p.textContent = `found ${found}, frame ${inside}`;
+        }</script>"""
+    page = browse("<p>x</p>")
+    site = type(page.site)
+    page.open("<p>x</p>", more={"a.shop.test": site(keeps), "b.shop.test": site(looks)})
+    page.do("goto", url="http://a.shop.test/")
+    assert page.lines == ["kept"]
+    page.do("goto", url="http://b.shop.test/")
+    assert page.lines[0] == "found ,,, frame refused"
+
+
 def test_without_its_cookie_nobody_is_served(browse):
     page = browse("<p>secret</p>")
     with socket.create_connection(("127.0.0.1", current().server.port)) as talk:
