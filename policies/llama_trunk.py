@@ -103,7 +103,9 @@ class LlamaTrunk:
         )
         for number, layer in enumerate(trunk.layers):
             # Behind the last layer's attention only those places matter that are asked for.
-            run = partial(_layer, layer, shared, kind == "none", where if number == len(trunk.layers) - 1 else None)
+            run = partial(
+                _layer, layer, shared, kind != "selective", where if number == len(trunk.layers) - 1 else None
+            )
             x = checkpoint(run, x, use_reentrant=False, preserve_rng_state=False) if kind == "full" else run(x)
         return cast(Tensor, trunk.norm(x))
 

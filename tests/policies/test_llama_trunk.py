@@ -106,6 +106,12 @@ def test_in_bf16_it_is_as_close_to_fp32_as_the_modules_are():
     assert 0 < distances[0] < 1.5 * distances[1]
 
 
+@pytest.mark.parametrize("kind, dtype", [("selective", torch.float32), ("full", torch.bfloat16)])
+def test_checkpoints_change_no_bit(kind, dtype):
+    plain, found = (gradients(model_of(), dtype=dtype, checkpointing=each)[0] for each in ("none", kind))
+    assert all(torch.equal(found[name], gradient) for name, gradient in plain.items())
+
+
 def test_states_and_log_probabilities_are_those_of_the_modules():
     model = model_of()
     fused, modules = learner_of(model), learner_of(model, fused=False)
