@@ -3,8 +3,8 @@
     python benchmarks/trainer.py --json --out benchmarks/results/trainer.json      under 5 minutes on two cores
     python benchmarks/trainer.py --quick                                           the small model: does everything run?
 
-Every arm computes the gradient of the same loss (the clipped surrogate on sampled tokens) for the same rows with the
-same weights, dtype and threads:
+Every arm computes the gradient of the same loss for the same rows with the same weights, dtype and threads. The loss is
+the policy gradient's on sampled tokens: at the edge of a clip rounding alone would turn a token's gradient on or off.
 
 * plain: rows padded to the longest, `model(...)` with logits of every position over the whole vocabulary, a log-softmax
   in fp32, four rows a pass; what trainers on Hugging Face models do by default.
@@ -40,6 +40,7 @@ from torch import Tensor
 
 import thinkact
 from thinkact.policies.learner import Learner, Row
+from thinkact.policies.losses_spec import LossOptions
 from thinkact.policies.models import build_tiny, load_model
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -95,19 +96,15 @@ def plain(model: Any, dtype: torch.dtype, rows: list[Row]) -> float:
         part = rows[first : first + 4]
         longest = max(len(row.ids) for row in part)
         ids, mask = torch.zeros(len(part), longest, dtype=torch.long), torch.zeros(len(part), longest)
-        weight, old = torch.zeros(len(part), longest), torch.zeros(len(part), longest)
+        weight = torch.zeros(len(part), longest)
         for at, row in enumerate(part):
             ids[at, : len(row.ids)] = torch.from_numpy(row.ids)
             mask[at, : len(row.ids)] = torch.from_numpy(row.sampled.astype(np.float32))
             weight[at, : len(row.ids)] = torch.from_numpy(row.advantage)
-            old[at, : len(row.ids)] = torch.from_numpy(row.logprob)
         with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
         logp = logits.float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
-        ratio = (logp - old[:, 1:]).exp()
-        clipped = ratio.clamp(0.8, 1.28)
-        gain = torch.minimum(ratio * weight[:, 1:], clipped * weight[:, 1:])
-        loss = -(gain * mask[:, 1:]).sum() / total
+        loss = -(logp * weight[:, 1:] * mask[:, 1:]).sum() / total
         loss.backward()
         loss_sum += float(loss.detach())
     return loss_sum
@@ -130,7 +127,7 @@ def gradient(name: str, model: Any, dtype: torch.dtype, rows: list[Row]) -> tupl
     if learner is None:
         loss = plain(model, dtype, rows)
     else:
-        loss = learner.rl_step(rows)["loss"]
+        loss = learner.rl_step(rows, LossOptions(name="pg"))["loss"]
     cost = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
     # The copy for the comparison is made at the end of backward, when activations are gone.
     cost |= {"memory_above_model_mb": _peak() - before, "computed_tokens": computed, "loss": loss}
