@@ -241,7 +241,7 @@ def test_dry_run_prints_everything_and_trains_nothing(run):
     code, text, checks = run(
         "train", "--preset", "tiny", "--set", f"env.id={FACTBOOK}", "--set", "env.kwargs={}", "--dry-run"
     )
-    assert code == 0 and "group_size" in text and checks.count("✓") == 4
+    assert code == 0 and "group_size" in text and checks.count("✓") == 5
     assert not Path("runs").exists()
     code, text, _ = run("train", "--model", "./none", "--dry-run", "--json")
     report = json.loads(text)
