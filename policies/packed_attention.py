@@ -22,7 +22,7 @@ _TILE = 128
 
 @dataclass(frozen=True)
 class _Part:
-    """A block or a part of one: its own tokens, those that it sees, and what is added to its scores, (group * own, seen)."""
+    """A block or a part of one: its tokens, those that they see, and what is added to scores, (group * own, seen)."""
 
     own: slice
     seen: list[slice]

@@ -2,7 +2,7 @@
 
 from gymnasium.envs.registration import register, registry
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 #: Every environment of the package; a string each, so that nothing heavy is imported before ``make``.
 ENV_ENTRY_POINTS = {
