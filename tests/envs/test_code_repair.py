@@ -356,5 +356,8 @@ def test_the_library_and_the_catalogue_are_not_inside(env):
         "found = [os.path.join(d, f) for d, _, fs in os.walk('/', onerror=None) for f in fs\n"
         "         if 'catalogue' in f or 'more_itertools' in d]\nprint(found)"
     )
-    observation, _, _ = call(env, "python", code=code)
+    for _ in range(4):  # a disk that has not read these folders yet takes longer than a cell may
+        observation, _, _ = call(env, "python", code=code)
+        if "[time-out" not in observation:
+            break
     assert observation.split("\n") == ["[]", "[]"]
